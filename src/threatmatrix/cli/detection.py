@@ -1,0 +1,151 @@
+"""``init``, ``calibrate`` and ``detect``: the user's own systems and logs."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threatmatrix.cli.progress import progress
+from threatmatrix.cli.settings import settings_of
+from threatmatrix.model.detection import Severity
+
+__all__ = ["register"]
+
+
+class FindingFormat(StrEnum):
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    ocsf = "ocsf"
+
+
+class TableOrJson(StrEnum):
+    table = "table"
+    json = "json"
+
+
+Level = StrEnum("Level", [level.name for level in Severity])  # type: ignore[misc]
+
+Source = Annotated[
+    str, typer.Option("--source", help="What wrote the files: auto, gateway, nginx or litellm.", metavar="SOURCE")
+]
+SystemsFile = Annotated[
+    Path | None, typer.Option("--systems", help="Your systems (default: systems.yaml here, if there is one).")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("init")(init)
+    app.command("calibrate")(calibrate)
+    app.command("detect")(detect)
+
+
+def init(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to write systems.yaml and scope.yaml.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Write a commented systems.yaml (what you defend) and scope.yaml (what may be attacked on purpose)."""
+    from threatmatrix.workflows.init import write_templates
+
+    del ctx
+    for path in write_templates(folder, force=force):
+        typer.echo(f"wrote {path}")
+
+
+def calibrate(
+    ctx: typer.Context,
+    reference: Annotated[
+        list[Path], typer.Option("--reference", help="Log of ordinary traffic; may be given several times.")
+    ],
+    source: Source = "auto",
+    model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
+    systems: SystemsFile = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Calibration file (default: in the home folder).")
+    ] = None,
+    output_format: Annotated[TableOrJson, typer.Option("--format", help="How to print.")] = TableOrJson.table,
+) -> None:
+    """Learn the monitors' thresholds from reference traffic, and say from how many inputs."""
+    from threatmatrix.cli import printing
+    from threatmatrix.workflows import calibrate as workflow
+
+    settings = settings_of(ctx)
+    with progress(quiet=settings.quiet) as shown:
+        shown.stage("reading the reference traffic")
+        found = workflow.calibrate(
+            list(reference),
+            library=settings.load_library(),
+            source=source,
+            systems=settings.load_systems(systems),
+            model=model,
+            now=_now(),
+            on_progress=shown.step,
+        )
+    path = output or settings.open_home().ensure().calibration
+    workflow.save_calibrations(path, found)
+    printing.calibrations(found, path, as_json=output_format is TableOrJson.json)
+
+
+def detect(
+    ctx: typer.Context,
+    files: Annotated[list[str], typer.Argument(help="Log files, plain or gzip; - reads standard input.")],
+    source: Source = "auto",
+    output_format: Annotated[FindingFormat, typer.Option("--format", help="How to print.")] = FindingFormat.table,
+    fail_on: Annotated[
+        Level, typer.Option("--fail-on", help="Leave with 1 if a finding is at least this severe.")
+    ] = Level.low,
+    systems: SystemsFile = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Calibration file (default: in the home folder).")
+    ] = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option("--dead-letters", help="Where malformed lines go (default: in the home folder)."),
+    ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the findings and join them into incidents in the store.")
+    ] = False,
+) -> None:
+    """Read logs and print findings: technique, events, confidence, and a sentence of explanation.
+
+    A monitor without calibration, and a rule whose fields the log does not have, is reported as no visibility:
+    that is never the same as clean.
+    """
+    from threatmatrix.cli import printing
+    from threatmatrix.telemetry.dead_letters import DeadLetterFile
+    from threatmatrix.workflows import detect as workflow
+    from threatmatrix.workflows.calibrate import load_calibrations
+
+    settings = settings_of(ctx)
+    home = settings.open_home()
+    library = settings.load_library()
+    with DeadLetterFile(dead_letters or home.dead_letters) as letters, progress(quiet=settings.quiet) as shown:
+        shown.stage("judging events")
+        report = workflow.detect(
+            [name if name == "-" else Path(name) for name in files],
+            library=library,
+            calibrations=load_calibrations(calibration or home.calibration),
+            systems=settings.load_systems(systems),
+            source=source,
+            dead_letters=letters,
+            secret=home.secret() if home.root.exists() else None,
+            on_progress=shown.step,
+        )
+    if save:
+        from threatmatrix.respond.incidents import record_findings
+
+        with home.open_store() as store:
+            record_findings(store, report.findings, _now())
+    printing.findings(report, library, letters, style=output_format.value)
+    if any(finding.severity >= Severity[fail_on.value] for finding in report.findings):
+        raise typer.Exit(1)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

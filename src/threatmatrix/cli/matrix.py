@@ -1,0 +1,51 @@
+"""``coverage``: the matrix with its evidence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threatmatrix.cli.settings import settings_of
+
+__all__ = ["register"]
+
+
+class CoverageFormat(StrEnum):
+    table = "table"
+    json = "json"
+    navigator = "navigator"
+    html = "html"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("coverage")(coverage)
+
+
+def coverage(
+    ctx: typer.Context,
+    output_format: Annotated[
+        CoverageFormat,
+        typer.Option("--format", help="table, json, ATT&CK Navigator layers, or one self-contained html page."),
+    ] = CoverageFormat.table,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write json, navigator or html here.")] = None,
+    system: Annotated[str | None, typer.Option("--system", help="Only evidence on this system.")] = None,
+) -> None:
+    """Show every cell of the matrix with its evidence: emulated, detected, responded, remediated.
+
+    A cell is marked because there is evidence in the store, never because somebody typed a score.
+    """
+    from threatmatrix.cli.coverage_table import show_coverage
+    from threatmatrix.cli.printing import emit
+    from threatmatrix.workflows import coverage as workflow
+
+    settings = settings_of(ctx)
+    with settings.open_home().open_store() as store:
+        report = workflow.coverage(settings.load_library(), store, system=system)
+    if output_format is CoverageFormat.table:
+        show_coverage(report)
+        return
+    emit(workflow.render(report, output_format.value), output)

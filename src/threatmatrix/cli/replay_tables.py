@@ -1,0 +1,164 @@
+"""The replay's plan and its evidence, on a terminal or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from threatmatrix.cli.printing import out, plain_json, table
+from threatmatrix.model.evidence import Rate
+
+if TYPE_CHECKING:
+    from threatmatrix.knowledge import Library
+    from threatmatrix.workflows.replay import ReplayPlan, ReplayReport
+
+__all__ = ["show_plan", "show_replay"]
+
+
+def show_plan(plan: ReplayPlan, *, as_json: bool) -> None:
+    """The upper bound of queries, stage by stage; nothing was sent."""
+    if as_json:
+        plain_json(
+            {
+                "case": plan.case.slug,
+                "samples": plan.samples,
+                "max_queries": plan.max_queries,
+                "stages": [asdict(stage) for stage in plan.stages],
+            }
+        )
+        return
+    made = table(f"Dry run of {plan.case.slug}: nothing is sent", "stage", "procedure", "variant", ">at most, queries")
+    for stage in plan.stages:
+        made.add_row(stage.scene, stage.procedure, stage.variant, f"{stage.max_queries:,}")
+    made.add_row("", "", "[bold]in all[/]", f"[bold]{plan.max_queries:,}[/]")
+    out().print(made)
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None:
+        return "–"
+    return f"{_short(rate.value)} [{_short(rate.low)}–{_short(rate.high)}]"
+
+
+def _short(share: float) -> str:
+    """.75 for 0.75: a column of proportions needs no leading zeros."""
+    text = f"{share:.2f}"
+    return text.removeprefix("0") if text != "0.00" else "0"
+
+
+def show_replay(report: ReplayReport, library: Library, *, as_json: bool) -> None:
+    """Everything that a replay measured; rates with their 95 % Wilson intervals."""
+    if as_json:
+        plain_json(asdict(report) | {"case": report.case.slug})
+        return
+    console = out()
+    console.print(f"[bold]{escape(report.case.name)}[/] · seed {report.seed} · {report.samples} samples · {report.system}")
+    console.print(
+        f"product accuracy {report.model_accuracy:.3f} · monitor threshold {report.threshold:.3f} from "
+        f"{report.calibrated_on} reference inputs\n"
+    )
+    _attacks(report)
+    _controls(report)
+    _detections(report, library)
+    _honest(report)
+    names = " → ".join(library.technique(slug).name for slug in report.chain)
+    console.print(f"\n[bold]Incident[/] {report.incident_id}: {escape(names)}")
+    shown = ", ".join(report.blocked_principals[:4])
+    more = f" and {len(report.blocked_principals) - 4} more" if len(report.blocked_principals) > 4 else ""
+    states = ", ".join(f"{count} {state}" for state, count in sorted(report.actions.items()))
+    console.print(f"blocked: {escape(shown)}{more} · actions: {states}")
+    _evidence(report, library)
+
+
+def _attacks(report: ReplayReport) -> None:
+    made = table(
+        "Confirmed success of the attack [95 % Wilson interval]",
+        ">attack",
+        ">before",
+        ">random",
+        ">live",
+        ">blocked",
+        ">fresh accounts",
+        ">best adaptive",
+    )
+    for row in report.attacks:
+        name = f"{row.procedure} {row.norm}≤{row.threshold:g}"
+        best = max(row.adaptive.items(), key=lambda each: each[1].value, default=None)
+        adaptive = "–" if best is None else f"{_rate(best[1])}"
+        made.add_row(
+            name,
+            _rate(row.before),
+            _rate(row.control),
+            _rate(row.live),
+            _rate(row.blocked),
+            _rate(row.fresh),
+            adaptive,
+        )
+    out().print(made)
+    for row in report.attacks:
+        out().print(
+            f"  {row.procedure}: claimed {_short(row.claimed.value)}, median {row.median_queries} queries; "
+            f"before − random {row.before_vs_control.difference:+.2f} "
+            f"[{row.before_vs_control.low:+.2f} to {row.before_vs_control.high:+.2f}]",
+            style="dim",
+        )
+    out().print()
+    tried = [row for row in report.attacks if row.adaptive]
+    made = table("Adaptive attackers under the response", "attacker", *(f">{row.procedure}" for row in tried))
+    for variant in dict.fromkeys(variant for row in tried for variant in row.adaptive):
+        made.add_row(variant, *(_rate(row.adaptive.get(variant)) for row in tried))
+    out().print(made)
+    out().print()
+
+
+def _controls(report: ReplayReport) -> None:
+    made = table("Each control alone: nobody detects, nobody is blocked", "control", "attack", "variant", ">success")
+    for row in report.controls:
+        made.add_row(row.control, row.procedure, row.variant, _rate(row.success))
+    out().print(made)
+    out().print()
+
+
+def _detections(report: ReplayReport, library: Library) -> None:
+    made = table(
+        "Detection, in queries (rows) of that attack",
+        ">attack",
+        ">first alarm",
+        ">first refusal",
+        ">runs seen by 60",
+        ">median",
+        "technique: by",
+    )
+    for row in report.detections:
+        made.add_row(
+            row.procedure,
+            "none" if row.live_alarm is None else str(row.live_alarm),
+            "–" if row.live_enforced is None else str(row.live_enforced),
+            _rate(row.samples_by_60),
+            "–" if row.median_alarm is None else str(row.median_alarm),
+            escape(f"{library.technique(row.technique).name}: {', '.join(row.detectors) or 'not detected'}"),
+        )
+    out().print(made)
+
+
+def _honest(report: ReplayReport) -> None:
+    honest = report.honest
+    console = out()
+    console.print(
+        f"\n[bold]Honest clients[/]: {honest.clients} clients, {honest.events} events, {honest.findings} findings on them, "
+        f"{honest.named} swept into an attacker's cluster; {honest.refused} of {honest.requests_defended} requests "
+        f"refused under the response; accuracy {_rate(honest.accuracy_before)} → {_rate(honest.accuracy_after)}"
+    )
+    for case in report.hard_negatives:
+        outcome = "no alarm" if case.alarm_at is None else f"alarm at input {case.alarm_at}"
+        console.print(f"[bold]Hard negative[/] {case.name}: {case.inputs} inputs, {outcome}")
+
+
+def _evidence(report: ReplayReport, library: Library) -> None:
+    made = table("\nEvidence appended to your store", "technique", "emulated", "detected", "responded", "remediated")
+    for each in report.evidence:
+        marks = (each.emulated, each.detected, each.responded, each.remediated)
+        made.add_row(escape(library.technique(each.technique).name), *("yes" if mark else "no" for mark in marks))
+    out().print(made)

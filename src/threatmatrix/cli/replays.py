@@ -1,0 +1,60 @@
+"""``replay``: a case study's whole chain, run end to end on a reference target."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threatmatrix.cli.progress import progress
+from threatmatrix.cli.settings import settings_of
+
+__all__ = ["register"]
+
+
+class TableOrJson(StrEnum):
+    table = "table"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("replay")(replay)
+
+
+def replay(
+    ctx: typer.Context,
+    case: Annotated[str, typer.Argument(help="The case study, for example microsoft-edge-ai.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same table.")] = 1,
+    scope: Annotated[
+        Path | None,
+        typer.Option("--scope", help="Your scope.yaml (default: one for the reference target, on loopback only)."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=2, help="Attacked samples (default: what the case's replay.yaml says).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the upper bound of queries; attack nothing.")] = False,
+    output_format: Annotated[TableOrJson, typer.Option("--format", help="How to print.")] = TableOrJson.table,
+) -> None:
+    """Attack a real model over real HTTP, see it in its telemetry, stop it, and attack again to prove it.
+
+    Each replay works in a folder of its own and appends its evidence to the store.
+    """
+    from threatmatrix.cli.replay_tables import show_plan, show_replay
+    from threatmatrix.workflows import replay as workflow
+
+    settings = settings_of(ctx)
+    library = settings.load_library()
+    plan = workflow.plan(library, case, samples=samples)
+    as_json = output_format is TableOrJson.json
+    if dry_run:
+        show_plan(plan, as_json=as_json)
+        return
+    with progress(quiet=settings.quiet) as shown:
+        report = workflow.replay(
+            plan, settings.open_home(), library, seed=seed, scope_file=scope, progress=shown, now=time.time_ns() // 1000
+        )
+    show_replay(report, library, as_json=as_json)

@@ -1,0 +1,136 @@
+"""``incidents`` and ``respond``: the story of an attack, and what is done about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from threatmatrix.cli.settings import Settings, settings_of
+
+if TYPE_CHECKING:
+    from threatmatrix.model.response import RunRecord
+    from threatmatrix.workflows.respond import Responder
+
+__all__ = ["register"]
+
+
+class TableOrJson(StrEnum):
+    table = "table"
+    json = "json"
+
+
+Format = Annotated[TableOrJson, typer.Option("--format", help="How to print.")]
+
+incidents_app = typer.Typer(help="Findings that belong together, as an ordered chain of techniques.")
+respond_app = typer.Typer(help="Run playbooks, finish interrupted ones, decide doubtful actions, undo.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.add_typer(incidents_app, name="incidents")
+    app.add_typer(respond_app, name="respond", no_args_is_help=True)
+
+
+@incidents_app.callback(invoke_without_command=True)
+def incidents(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+    """List the incidents, the newest first."""
+    if ctx.invoked_subcommand is None:
+        from threatmatrix.cli import printing
+
+        with settings_of(ctx).open_home().open_store() as store:
+            found = sorted(store.incidents.list(), key=lambda each: each.first_time, reverse=True)
+        printing.incidents(found, as_json=output_format is TableOrJson.json)
+
+
+@incidents_app.command("show")
+def show(
+    ctx: typer.Context,
+    incident_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `threatmatrix incidents` lists.")],
+    output_format: Format = TableOrJson.table,
+) -> None:
+    """Tell one incident: the chain, the principals, the findings, and what was done."""
+    from threatmatrix.cli import printing
+    from threatmatrix.workflows.respond import story
+
+    settings = settings_of(ctx)
+    with settings.open_home().open_store() as store:
+        found = story(store, incident_id)
+    printing.story(found, settings.load_library(), as_json=output_format is TableOrJson.json)
+
+
+@respond_app.command("run")
+def run(
+    ctx: typer.Context,
+    incident_id: Annotated[str, typer.Argument(metavar="ID", help="The incident to respond to.")],
+    output_format: Format = TableOrJson.table,
+) -> None:
+    """Run the playbook of the furthest technique in the incident's chain; only what is new is done."""
+    with _responder(settings_of(ctx)) as responder:
+        done = responder.respond_to(incident_id)
+        _show([done] if done else [], responder, as_json=output_format is TableOrJson.json)
+
+
+@respond_app.command("resume")
+def resume(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+    """Finish runs that a crash interrupted; what may or may not have happened waits for a human."""
+    with _responder(settings_of(ctx)) as responder:
+        finished = responder.resume()
+        _show(finished, responder, as_json=output_format is TableOrJson.json)
+
+
+@respond_app.command("status")
+def status(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+    """Every run with its actions and their state; doubtful ones first."""
+    with _responder(settings_of(ctx)) as responder:
+        _show(responder.runs(), responder, as_json=output_format is TableOrJson.json)
+
+
+@respond_app.command("decide")
+def decide(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The action, by the key that `respond status` shows.")],
+    happened: Annotated[
+        bool, typer.Option("--happened/--did-not-happen", help="Whether the action took effect at the target.")
+    ],
+    by: Annotated[str, typer.Option("--by", help="Who decides; it goes into the ledger.")],
+    output_format: Format = TableOrJson.table,
+) -> None:
+    """Say whether a doubtful action took effect; its run goes on from there."""
+    with _responder(settings_of(ctx)) as responder:
+        decided = responder.decide(key, happened=happened, by=by)
+        _show([decided], responder, as_json=output_format is TableOrJson.json)
+
+
+@respond_app.command("undo")
+def undo(
+    ctx: typer.Context,
+    incident_id: Annotated[str, typer.Argument(metavar="ID", help="The incident whose measures to withdraw.")],
+    by: Annotated[str, typer.Option("--by", help="Who withdraws them; it goes into the ledger.")],
+    output_format: Format = TableOrJson.table,
+) -> None:
+    """Withdraw every policy entry that the incident's playbook runs put in force."""
+    from threatmatrix.cli import printing
+
+    with _responder(settings_of(ctx)) as responder:
+        undone = responder.undo(incident_id, by=by)
+        printing.actions(undone, as_json=output_format is TableOrJson.json)
+
+
+@contextmanager
+def _responder(settings: Settings) -> Iterator[Responder]:
+    from threatmatrix.workflows.respond import Responder
+
+    home = settings.open_home()
+    with home.open_store() as store:
+        yield Responder(store, settings.load_library(), home.policy, clock=lambda: time.time_ns() // 1000)
+
+
+def _show(runs: Sequence[RunRecord], responder: Responder, *, as_json: bool) -> None:
+    from threatmatrix.cli import printing
+
+    printing.runs(runs, responder.actions(runs), as_json=as_json)

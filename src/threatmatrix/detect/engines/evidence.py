@@ -1,0 +1,135 @@
+"""What a finding of a rule is made of: the events behind it, counted, and the sentence that explains them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
+from threatmatrix.detect.sigma.levels import confidence_of, severity_of
+from threatmatrix.model.detection import Finding, PrincipalShare
+from threatmatrix.model.event import Event
+
+__all__ = ["MAX_EVENT_IDS", "MAX_PRINCIPALS", "Evidence", "Row", "make_finding", "row_of"]
+
+MAX_EVENT_IDS = 1000
+MAX_PRINCIPALS = 100  # the largest; details["principals"] has the true number
+
+
+class Row(NamedTuple):
+    """The little of an event that outlives its batch. Ordered by time, then by place in the request, then by id."""
+
+    time: int
+    row: int
+    event_id: str
+    principal: str  # "" where the source does not say
+    system: str
+    model: str
+
+
+def row_of(event: Event) -> Row:
+    return Row(event.time, event.row or 0, event.event_id, event.principal or "", event.system or "", event.model or "")
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Events that add up: the same whatever the order and the portions in which they came."""
+
+    first: Row
+    last: Row
+    count: int = 0
+    newest: list[Row] = field(default_factory=list)  # at most MAX_EVENT_IDS, in order
+    principals: Counter[str] = field(default_factory=Counter)
+    systems: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Evidence:
+        """Evidence of at least one row."""
+        evidence = cls(rows[0], rows[0])
+        evidence.add(rows)
+        return evidence
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.count += len(rows)
+        self.newest = sorted([*self.newest, *rows])
+        self.first, self.last = min(self.first, self.newest[0]), self.newest[-1]
+        del self.newest[:-MAX_EVENT_IDS]
+        self.principals.update(row.principal for row in rows)
+        self.systems.update(row.system for row in rows)
+        self.models.update(row.model for row in rows)
+
+    def absorb(self, other: Evidence) -> None:
+        """Take over the events of another one, which shares none with this."""
+        self.count += other.count
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+        self.newest = sorted([*self.newest, *other.newest])[-MAX_EVENT_IDS:]
+        self.principals.update(other.principals)
+        self.systems.update(other.systems)
+        self.models.update(other.models)
+
+    def shares(self) -> tuple[PrincipalShare, ...]:
+        """Principals, largest share first. Of a rule's finding, a probe is a matching event."""
+        named = sorted(((count, name) for name, count in self.principals.items() if name), key=lambda p: (-p[0], p[1]))
+        return tuple(PrincipalShare(name, count, count / self.count) for count, name in named[:MAX_PRINCIPALS])
+
+
+def make_finding(
+    rule: EventRule | EventCountRule, finding_id: str, evidence: Evidence, alarm: Row, details: dict[str, Any]
+) -> Finding:
+    """One finding of a rule, as its evidence stands now."""
+    meta = rule.meta
+    named = sum(1 for name in evidence.principals if name)
+    if named > MAX_PRINCIPALS:
+        details = {**details, "principals": named}
+    models = sorted(name for name in evidence.models if name)
+    if len(models) > 1:
+        details = {**details, "models": models[:MAX_PRINCIPALS]}
+    return Finding(
+        finding_id=finding_id,
+        detector=meta.detector,
+        title=meta.title,
+        technique=meta.technique,
+        severity=severity_of(meta.level),
+        confidence=confidence_of(meta.level),
+        explanation=rule.explain(_figures(evidence)),
+        event_ids=tuple(row.event_id for row in evidence.newest),
+        event_count=evidence.count,
+        first_time=evidence.first.time,
+        last_time=evidence.last.time,
+        alarm_event=alarm.event_id,
+        principals=evidence.shares(),
+        system=_most_frequent(evidence.systems),
+        model=_most_frequent(evidence.models),
+        details={"tags": list(meta.tags), "falsepositives": list(meta.falsepositives), **details},
+    )
+
+
+def _figures(evidence: Evidence) -> str:
+    """How many events, by whom, on which model, in what time."""
+    shares = evidence.shares()
+    who = f" by {shares[0].principal}" if shares else ""
+    if len(shares) > 1:
+        who += f" and {sum(1 for name in evidence.principals if name) - 1} more"
+    model = _most_frequent(evidence.models)
+    where = f" on model {model}" if model else ""
+    events = f"{evidence.count} event{'s' if evidence.count != 1 else ''}"
+    span = evidence.last.time - evidence.first.time
+    during = f" within {_duration(span)}" if span else ""
+    return f"{events}{who}{where}{during}"
+
+
+def _duration(span: int) -> str:
+    seconds = span / 1_000_000
+    if seconds < 1:
+        return f"{max(1, round(seconds * 1000))} ms"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _most_frequent(counts: Counter[str]) -> str | None:
+    named = [(-count, name) for name, count in counts.items() if name]
+    return min(named)[1] if named else None

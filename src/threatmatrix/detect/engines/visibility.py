@@ -1,0 +1,63 @@
+"""Where a rule set is blind: fields that the telemetry, or the event itself, does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+
+from threatmatrix.detect.sigma.compile import RuleSet
+from threatmatrix.detect.sigma.ir import EventCountRule, EventRule, Meta
+from threatmatrix.model.detection import NoVisibility
+from threatmatrix.model.event import EVENT_COLUMNS
+
+__all__ = ["blind_spots", "runnable"]
+
+
+def runnable(ruleset: RuleSet) -> tuple[list[EventRule], list[EventCountRule]]:
+    """The rules and correlations that name only fields that an event has."""
+    rules = [rule for rule in ruleset.rules if rule.needs <= EVENT_COLUMNS.keys()]
+    keys = {rule.meta.key for rule in rules}
+    correlations = [
+        correlation
+        for correlation in ruleset.correlations
+        if keys.issuperset(correlation.rules) and EVENT_COLUMNS.keys() >= set(correlation.group_by)
+    ]
+    return rules, correlations
+
+
+def blind_spots(ruleset: RuleSet, seen: Mapping[str, Collection[str]]) -> list[NoVisibility]:
+    """One entry for each rule and correlation that cannot see.
+
+    ``seen``: category → fields that were not empty in at least one of its events. A category without any event is
+    itself what a rule lacks. A rule that only a correlation uses is reported with the correlation, not by itself.
+    """
+    rules = {rule.meta.key: rule for rule in ruleset.rules}
+    spots = [_blind(rule.meta, _lacking(rule, frozenset(), seen)) for rule in ruleset.rules if not rule.silent]
+    for correlation in ruleset.correlations:
+        group_by = frozenset(correlation.group_by)
+        lacks = [_lacking(rules[key], group_by, seen) for key in correlation.rules]
+        # Several rules feed one count: it is blind only where each of them is.
+        spots.append(_blind(correlation.meta, min(lacks, key=len)))
+    return [spot for spot in spots if spot is not None]
+
+
+def _lacking(rule: EventRule, group_by: frozenset[str], seen: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    needs = rule.needs | group_by
+    if rule.category not in seen:
+        unknown = sorted(needs - EVENT_COLUMNS.keys())
+        return (f"events of category {rule.category}", *unknown)
+    return tuple(sorted(needs - set(seen[rule.category])))
+
+
+def _blind(meta: Meta, lacks: tuple[str, ...]) -> NoVisibility | None:
+    if not lacks:
+        return None
+    reason = f"no visibility: needs {', '.join(lacks)}" + "".join(_suggestions(lacks))
+    return NoVisibility(meta.detector, meta.title, meta.technique, lacks, reason)
+
+
+def _suggestions(names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        if name not in EVENT_COLUMNS and " " not in name:
+            near = get_close_matches(name.lower(), EVENT_COLUMNS, n=1)
+            yield f"; an event has no field {name!r}" + (f", did you mean {near[0]}?" if near else "")

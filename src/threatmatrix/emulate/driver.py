@@ -1,0 +1,117 @@
+"""The driver: sends what attacks yield, counts every row, repeats, rotates accounts, stops.
+
+The only place where an attack and a target meet. A query that the rest of the budget does not pay for
+in full is not sent: the attempt ends with the best point it has.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from threatmatrix.emulate.attacks.base import AttackSteps, Attempt, Query, Reply
+from threatmatrix.emulate.target import Answer, FloatArray, Target
+from threatmatrix.emulate.variants import Variant
+from threatmatrix.model.errors import TargetRefused
+
+__all__ = ["Driver", "Job"]
+
+
+@dataclass(slots=True)
+class Job:
+    """One sample's attempt with its budget. ``spent`` counts rows that were sent, refused ones too."""
+
+    index: int
+    budget: int
+    repeats: int = 1
+    spent: int = 0
+    refused: bool = False
+    attempt: Attempt = field(init=False)
+    steps: AttackSteps = field(init=False)
+
+    def rows_left(self, repeat: bool) -> int:
+        """Rows that the budget still pays for."""
+        return (self.budget - self.spent) // (self.repeats if repeat else 1)
+
+
+class Driver:
+    """Runs jobs one after the other, or for the lockstep variant one query each in turn."""
+
+    def __init__(self, target: Target, variant: Variant, *, want_scores: bool) -> None:
+        self.target = target
+        self.variant = variant
+        self.want_scores = want_scores
+
+    def run(self, jobs: Iterable[Job], done: Callable[[Job], None]) -> None:
+        """Run all; ``done`` is called as each ends. Errors of the target other than a refusal pass through."""
+        waiting = deque(jobs)
+        width = max(1, len(waiting)) if self.variant.lockstep else 1
+        active: deque[tuple[Job, Query | None]] = deque()
+        while waiting or active:
+            while waiting and len(active) < width:
+                active.append(self._begin(waiting.popleft()))
+            job, query = active.popleft()
+            following = None if query is None else self._step(job, query)
+            if following is None:
+                job.steps.close()
+                done(job)
+            else:
+                active.appendleft((job, following)) if width == 1 else active.append((job, following))
+
+    def _begin(self, job: Job) -> tuple[Job, Query | None]:
+        """The first query; where every account has been refused, one row finds out whether that still holds."""
+        if self.target.accounts.all_refused and job.budget > 0:
+            try:
+                self._send(job, job.attempt.x[None])
+            except TargetRefused:
+                self.target.accounts.refused()
+                job.refused = True
+                return job, None
+        return job, next(job.steps, None)
+
+    def _step(self, job: Job, query: Query) -> Query | None:
+        """Send one query and return the next; None where the attempt is over."""
+        reply = self._ask(job, query)
+        if reply is None:
+            return None
+        try:
+            return job.steps.send(reply)
+        except StopIteration:
+            return None
+
+    def _ask(self, job: Job, query: Query) -> Reply | None:
+        """The reply; None where the budget is used up or the defender said no."""
+        repeats = self.variant.repeats if query.repeat else 1
+        rows = query.rows
+        while job.spent + len(rows) * repeats <= job.budget:
+            try:
+                answer = self._send(job, np.repeat(rows, repeats, axis=0) if repeats > 1 else rows)
+            except TargetRefused:
+                another = self.target.accounts.refused()
+                if not (another and (self.variant.rotation or self.variant.oars)):
+                    job.refused = True
+                    return None
+                if self.variant.oars and query.redraw is not None:
+                    rows = query.redraw()
+                continue
+            return self._reply(rows, answer, repeats)
+        return None
+
+    def _send(self, job: Job, rows: FloatArray) -> Answer:
+        before = self.target.queries
+        try:
+            return self.target.ask(rows, want_scores=self.want_scores)
+        finally:
+            job.spent += self.target.queries - before
+
+    def _reply(self, rows: FloatArray, answer: Answer, repeats: int) -> Reply:
+        """Average repeats: the mean of scores, or the share of votes where there are labels only."""
+        scores = answer.scores
+        if scores is None:
+            scores = np.eye(self.target.classes)[answer.labels]
+        if repeats > 1:
+            scores = scores.reshape(len(rows), repeats, -1).mean(axis=1)
+        return Reply(rows, np.argmax(scores, axis=1).astype(np.int64), scores)

@@ -1,0 +1,93 @@
+"""The gateway's own log: JSON Lines, one per inference row, one per other request (docs/gateway.md lists every field).
+
+One ``write`` per request to a file opened with O_APPEND: lines of several processes never mix, and a reader
+sees whole requests. Never in the log: inputs, API keys, secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii as quote
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from threatmatrix.gateway.oip import encode
+from threatmatrix.model.errors import InputError
+
+__all__ = ["FORMAT_VERSION", "LogWriter", "RowFields", "clean", "lines", "quote"]
+
+FORMAT_VERSION = 1
+_LONGEST = 512
+
+
+def clean(text: str) -> str:
+    """Text of a client, made safe to keep: bounded, no lone surrogates (the JSON escapes control characters)."""
+    text = text[:_LONGEST]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+class RowFields(NamedTuple):
+    """What differs from row to row; each list has one item per row, or is None."""
+
+    rows: int
+    input_fp: Sequence[str] | None = None
+    input_vec: Sequence[str] | None = None  # base64
+    output_label: Sequence[str] | None = None
+    output_scores: Sequence[Sequence[float]] | None = None
+
+
+def lines(head: str, request_ref: str, fields: RowFields | None) -> bytes:
+    """Log lines of one request. ``head``: JSON of what all rows share, without its last brace; ``fields`` None: one."""
+    if fields is None:
+        return f'{head},"event_id":"{request_ref}:0"}}\n'.encode()
+    template = head.replace("%", "%%") + f',"rows":{fields.rows},"event_id":"{request_ref}:%d","row":%d'
+    columns: list[Iterable[Any]] = [range(fields.rows), range(fields.rows)]
+    if fields.input_fp is not None:
+        template += ',"input_fp":"%s"'
+        columns.append(fields.input_fp)
+    if fields.input_vec is not None:
+        template += ',"input_vec":"%s"'
+        columns.append(fields.input_vec)
+    if fields.output_label is not None:
+        template += ',"output_label":%s'
+        columns.append(map(quote, fields.output_label))
+    if fields.output_scores is not None:
+        template += ',"output_scores":[%s]'
+        # rows of numbers: encoded at once, for one call of the encoder costs more than ten numbers
+        columns.append(encode(fields.output_scores)[2:-2].split("],["))
+    template += "}\n"
+    return "".join([template % values for values in zip(*columns, strict=True)]).encode()
+
+
+class LogWriter:
+    """Appends to the log file. Raises ``InputError`` at once if the file cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._open()
+
+    def _open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            hint = "Choose another log_path"
+            raise InputError(self._path, f"the log cannot be written: {error.strerror}", hint=hint) from error
+
+    def write(self, data: bytes) -> None:
+        """Append whole lines. Raises OSError if the disk is full."""
+        written = os.write(self._file, data)
+        while written < len(data):  # a signal or a nearly full disk can cut a write short
+            written += os.write(self._file, data[written:])
+
+    def reopen(self) -> None:
+        """Go on in a new file after the old one was renamed (log rotation)."""
+        old, self._file = self._file, self._open()
+        os.close(old)
+
+    def close(self) -> None:
+        """Close the file; writing afterwards raises OSError."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

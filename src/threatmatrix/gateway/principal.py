@@ -1,0 +1,38 @@
+"""Who asks: an API key → the account's name, without ever keeping the key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from threatmatrix.gateway.config import ANONYMOUS, UNKNOWN_PREFIX, GatewayConfig, Headers, derive_key
+
+__all__ = ["Principals"]
+
+_SHOWN = 12
+
+
+class Principals:
+    """Tells the principal of a request; the application or a proxy has to check that the key is valid."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._header = config.principal_header.lower().encode("latin-1")
+        self._accounts = dict(config.accounts)
+        self._key = derive_key(config.secret, "principal")
+
+    def of(self, headers: Headers) -> tuple[str, bool]:
+        """(principal, whether the request gives two different keys).
+
+        Such a request must be refused: the application might look at the other key than the gateway.
+        """
+        keys = [value.strip() for name, value in headers if name == self._header]
+        if not keys or not keys[0]:
+            return ANONYMOUS, any(keys)
+        key = keys[0]
+        conflict = len(keys) > 1 and any(other != key for other in keys)
+        if self._header == b"authorization":
+            key = key.split()[-1]  # "Bearer x", "bearer  x" and "x" are one principal
+        name = self._accounts.get(hashlib.sha256(key).hexdigest())
+        if name is None:
+            name = UNKNOWN_PREFIX + hmac.digest(self._key, key, "sha256").hex()[:_SHOWN]
+        return name, conflict

@@ -1,0 +1,49 @@
+"""The schemas of ``knowledge.schemas`` as JSON Schema files, for editors and other tools.
+
+``python -m threatmatrix.knowledge.jsonschemas`` writes them anew into ``library/schemas/``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from threatmatrix.knowledge.load import LIBRARY
+from threatmatrix.knowledge.schemas import KINDS
+
+__all__ = ["json_schemas", "write_json_schemas"]
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """File name → JSON Schema (2020-12) of one kind of file."""
+    made = {}
+    for kind, model in KINDS.items():
+        schema = model.model_json_schema()
+        made[f"{kind}.json"] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"urn:threatmatrix:schema:{kind}",
+            **schema,
+            "title": f"threatmatrix {kind}",
+        }
+    return made
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """The text of a schema's file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json_schemas(directory: Path = LIBRARY / "schemas") -> list[Path]:
+    """Write every schema; returns the files."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, schema in json_schemas().items():
+        path = directory / name
+        path.write_text(as_text(schema), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+if __name__ == "__main__":
+    write_json_schemas()

@@ -1,0 +1,80 @@
+"""The library as one value: tactics, techniques, case studies, and the questions asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from threatmatrix.model.errors import UnknownNameError
+from threatmatrix.model.matrix import CaseStudy, Cell, Procedure, RuleSource, Tactic, Technique
+
+__all__ = ["Library"]
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """What was loaded, checked as a whole. ``techniques`` stand in the order of the matrix."""
+
+    name: str
+    tactics: tuple[Tactic, ...]
+    techniques: Mapping[str, Technique]
+    cases: Mapping[str, CaseStudy]
+    root: Path
+    overlay: Path | None = None
+
+    def technique(self, slug: str) -> Technique:
+        """Raises UnknownNameError with the nearest names."""
+        return _named("technique", slug, self.techniques)
+
+    def case(self, slug: str) -> CaseStudy:
+        """Raises UnknownNameError with the nearest names."""
+        return _named("case study", slug, self.cases)
+
+    def tactic(self, slug: str) -> Tactic:
+        """Raises UnknownNameError with the nearest names."""
+        return _named("tactic", slug, {tactic.slug: tactic for tactic in self.tactics})
+
+    def procedure(self, procedure_id: str) -> Procedure:
+        """Raises UnknownNameError with the nearest names."""
+        return _named("procedure", procedure_id, {item.id: item for item in self.procedures()})
+
+    def children(self, slug: str) -> tuple[Technique, ...]:
+        """The sub-techniques of a technique, in their order."""
+        return tuple(in_order(item for item in self.techniques.values() if item.parent == slug))
+
+    def column(self, tactic: str) -> tuple[Technique, ...]:
+        """Everything in a tactic's column from the top, each technique followed by its sub-techniques."""
+        here = [item for item in self.techniques.values() if tactic in item.tactics]
+        column: list[Technique] = []
+        for top in in_order(item for item in here if item.parent is None):
+            column.append(top)
+            column.extend(in_order(item for item in here if item.parent == top.slug))
+        return tuple(column)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every box of the matrix, column by column."""
+        return tuple(Cell(tactic.slug, item.slug) for tactic in self.tactics for item in self.column(tactic.slug))
+
+    def rules(self) -> tuple[RuleSource, ...]:
+        """Every rule of every technique."""
+        return tuple(rule for item in self.techniques.values() for rule in item.rules)
+
+    def procedures(self) -> tuple[Procedure, ...]:
+        """Every procedure of every technique; ids are unique."""
+        return tuple(procedure for item in self.techniques.values() for procedure in item.procedures)
+
+
+def in_order(techniques: Iterable[Technique]) -> list[Technique]:
+    """By ``order``, then by name, so that two with the same number never swap places."""
+    return sorted(techniques, key=lambda item: (item.order, item.name, item.slug))
+
+
+def _named(kind: str, name: str, things: Mapping[str, Thing]) -> Thing:
+    try:
+        return things[name]
+    except KeyError:
+        raise UnknownNameError(kind, name, tuple(things)) from None

@@ -1,0 +1,268 @@
+"""One Pydantic model for every kind of file that people write: the library's, systems.yaml, scope.yaml.
+
+The models are strict: an unknown key, a number in quotes, a list where a word belongs are errors.
+``knowledge.check`` turns such errors into one line with file, key, line and the valid choices;
+``knowledge.jsonschemas`` writes the same models as JSON Schemas for editors and other tools.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+
+from threatmatrix.knowledge.schema_types import (
+    AtlasTechnique,
+    Attack,
+    AttackTechnique,
+    Day,
+    Line,
+    Number,
+    Prose,
+    Relation,
+    Scalar,
+    Severity,
+    Share,
+    Slug,
+    StrictModel,
+    Url,
+)
+from threatmatrix.knowledge.schemas_user import ScopeFile, SystemsFile
+
+__all__ = [
+    "KINDS",
+    "CaseFile",
+    "ControlsFile",
+    "MatrixFile",
+    "ProcedureFile",
+    "ReplayFile",
+    "ScopeFile",
+    "SystemsFile",
+    "TechniqueFile",
+]
+
+
+class ReferenceEntry(StrictModel):
+    """A paper or a page: its title, and its address where it has one."""
+
+    title: Line
+    url: Url | Literal[""] = ""
+
+
+class AtlasEntry(StrictModel):
+    """An ATLAS technique and how it relates to ours."""
+
+    id: AtlasTechnique
+    name: Line
+    relation: Relation
+
+
+class AttackEntry(StrictModel):
+    """An ATT&CK technique and how it relates to ours."""
+
+    id: AttackTechnique
+    name: Line
+    relation: Relation
+
+
+class TacticEntry(StrictModel):
+    """A column of the matrix."""
+
+    slug: Slug
+    name: Line
+    atlas: Annotated[str, StringConstraints(pattern=r"^(AML\.TA\d{4})?$")] = ""
+    attack: Annotated[str, StringConstraints(pattern=r"^(TA\d{4})?$")] = ""
+
+
+class MatrixFile(StrictModel):
+    """matrix.yaml: the columns, from left to right."""
+
+    name: Line
+    tactics: Annotated[list[TacticEntry], Field(min_length=1)]
+
+
+class MonitorEntry(StrictModel):
+    """A monitor that watches for the technique, with its numbers."""
+
+    use: Slug
+    severity: Severity
+    params: dict[Attack, Number] = Field(default_factory=dict)
+
+
+class TechniqueFile(StrictModel):
+    """technique.yaml: one technique or sub-technique. The folder's name is its slug."""
+
+    name: Line
+    kind: Literal["ml", "enterprise"]
+    tactics: Annotated[list[Slug], Field(min_length=1)]
+    description: Prose
+    parent: Slug | None = None
+    order: Annotated[int, Field(ge=0)] = 0
+    year: Annotated[int, Field(ge=2004, le=2200)] = 2020
+    atlas: list[AtlasEntry] = Field(default_factory=list)
+    attack: list[AttackEntry] = Field(default_factory=list)
+    enables: list[Slug] = Field(default_factory=list)
+    references: list[ReferenceEntry] = Field(default_factory=list)
+    monitors: list[MonitorEntry] = Field(default_factory=list)
+
+
+class BudgetEntry(StrictModel):
+    """What the procedure may cost at most."""
+
+    max_queries: Annotated[int, Field(ge=0)]
+
+
+class SuccessEntry(StrictModel):
+    """When the procedure has worked, and what it is compared with."""
+
+    metric: Attack
+    norm: Literal["l2", "linf", "none"]
+    threshold: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    control: Attack | Literal[""] = ""
+
+
+class SafetyEntry(StrictModel):
+    """What it leaves behind, and how that is undone."""
+
+    idempotent: bool
+    destructive: bool
+    revert: Line
+
+
+class ProcedureFile(StrictModel):
+    """procedures/<id>.yaml: how the technique is carried out."""
+
+    id: Slug
+    name: Line
+    description: Prose
+    access: Literal["label", "score", "feedback", "file", "train", "none"]
+    use: Attack
+    params: dict[Attack, Scalar | list[Scalar]] = Field(default_factory=dict)
+    budget: BudgetEntry
+    success: SuccessEntry
+    safety: SafetyEntry
+    expected_detections: list[Line] = Field(default_factory=list)
+    references: list[ReferenceEntry] = Field(default_factory=list)
+
+
+class BlockPolicy(StrictModel):
+    """Refuse a principal."""
+
+    kind: Literal["block"]
+
+
+class QueryBudgetPolicy(StrictModel):
+    """Each principal may ask so often within a sliding window."""
+
+    kind: Literal["query_budget"]
+    queries: Annotated[int, Field(ge=1)]
+    window_seconds: Annotated[float, Field(gt=0.0)]
+
+
+class InputNoisePolicy(StrictModel):
+    """Gaussian noise on the numeric input, sigma in input units."""
+
+    kind: Literal["input_noise"]
+    sigma: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+class RoundScoresPolicy(StrictModel):
+    """Scores leave with so many decimals."""
+
+    kind: Literal["round_scores"]
+    decimals: Annotated[int, Field(ge=0, le=15)]
+
+
+class Top1Policy(StrictModel):
+    """Only the label leaves, no scores."""
+
+    kind: Literal["top1"]
+
+
+Policy = Annotated[
+    BlockPolicy | QueryBudgetPolicy | InputNoisePolicy | RoundScoresPolicy | Top1Policy,
+    Field(discriminator="kind"),
+]
+
+
+class MeasuredEntry(StrictModel):
+    """The effect as somebody measured it: attack success before and after, over n samples."""
+
+    attack: Line
+    before: Share
+    after: Share
+    n: Annotated[int, Field(ge=1)]
+    source: Line
+
+
+class ControlEntry(StrictModel):
+    """A mitigation that the gateway can run."""
+
+    id: Slug
+    name: Line
+    description: Prose
+    policy: Policy
+    measured: MeasuredEntry
+    cost: Prose
+    defeated_by: Prose
+
+
+class ControlsFile(RootModel[list[ControlEntry]]):
+    """controls.yaml: a list of controls."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class StepEntry(StrictModel):
+    """One step of a case study, in order."""
+
+    technique: Slug
+    tactic: Slug
+    description: Prose
+    procedures: list[Slug] = Field(default_factory=list)
+    visible: bool = True
+
+
+class CaseFile(StrictModel):
+    """case.yaml: a case study. The folder's name is its slug."""
+
+    name: Line
+    type: Literal["incident", "exercise"]
+    date: Day
+    actor: Line
+    target: Line
+    summary: Prose
+    steps: Annotated[list[StepEntry], Field(min_length=1)]
+    atlas: Annotated[str, StringConstraints(pattern=r"^(AML\.CS\d{4})?$")] = ""
+    references: list[ReferenceEntry] = Field(default_factory=list)
+
+
+class ReplayFile(StrictModel):
+    """replay.yaml: how the case study is run on a reference target."""
+
+    target: Slug
+    samples: Annotated[int, Field(ge=1)]
+    params: dict[Attack, Scalar] = Field(default_factory=dict)
+
+
+KINDS: dict[str, type[BaseModel]] = {
+    "matrix": MatrixFile,
+    "technique": TechniqueFile,
+    "procedure": ProcedureFile,
+    "controls": ControlsFile,
+    "case": CaseFile,
+    "replay": ReplayFile,
+    "systems": SystemsFile,
+    "scope": ScopeFile,
+}
+"""Kind of file → its model; the name of its JSON Schema."""
+
+
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys that a mapping of this kind may have, in the order in which they are documented."""
+    return tuple(model.model_fields)
+
+
+def plain(entry: BaseModel) -> dict[str, Any]:
+    """A checked entry as plain data."""
+    return entry.model_dump(mode="python")

@@ -1,0 +1,1 @@
+"""The nouns of threatmatrix, as frozen dataclasses, and the errors. Standard library only."""

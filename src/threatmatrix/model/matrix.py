@@ -1,0 +1,185 @@
+"""The matrix: tactics, techniques, cells, case studies, and what hangs on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "CaseStep",
+    "CaseStudy",
+    "Cell",
+    "Control",
+    "ExternalId",
+    "Kind",
+    "MonitorSpec",
+    "Procedure",
+    "Reference",
+    "ReplaySpec",
+    "RuleSource",
+    "SampleSet",
+    "Tactic",
+    "Technique",
+]
+
+Kind = Literal["ml", "enterprise"]
+"""``ml``: drawn orange in 2020; ``enterprise``: grey, from Enterprise ATT&CK."""
+
+Relation = Literal["exact", "close", "broader", "narrower", "partial"]
+"""The external technique, relative to ours (the words of SKOS mappings, and ``partial``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    title: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalId:
+    """An id of ATLAS or ATT&CK, with its relation to our technique."""
+
+    id: str
+    name: str
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Tactic:
+    slug: str
+    name: str
+    position: int  # column in the matrix, from 0
+    atlas: str = ""
+    attack: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorSpec:
+    """A monitor as the library configures it: which one, with which numbers."""
+
+    use: str  # the monitor's name in detect/monitors
+    severity: str
+    params: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSource:
+    """A Sigma rule as text, not yet parsed: ``file`` is what an error names."""
+
+    file: str
+    text: str
+    technique: str  # slug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Procedure:
+    """How a technique is carried out (fields: docs/library.md). Parsed, not yet bound to a target."""
+
+    id: str
+    name: str
+    technique: str
+    access: str  # label | score | feedback | file | train | none
+    use: str  # the attack's name in emulate/attacks
+    params: dict[str, Any]
+    max_queries: int  # per sample, the upper bound that a dry run multiplies out
+    metric: str
+    norm: str  # l2 | linf | none
+    threshold: float
+    control: str  # the random control that runs at equal queries and norm
+    idempotent: bool
+    destructive: bool
+    revert: str
+    expected_detections: tuple[str, ...]
+    description: str = ""
+    references: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A mitigation that runs, with the effect that was measured for it."""
+
+    id: str
+    name: str
+    technique: str
+    description: str
+    policy: dict[str, Any]  # what the gateway enforces: {"kind": ..., params ...}
+    measured: dict[str, Any]  # {"attack", "before", "after", "n", "source"}
+    cost: str
+    defeated_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """Events that must, and must not, fire a technique's rules: lines of the gateway log."""
+
+    attack: str  # path of attack.jsonl, or empty
+    benign: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Technique:
+    """One technique or sub-technique; it may stand in several cells."""
+
+    slug: str
+    name: str
+    kind: Kind
+    tactics: tuple[str, ...]  # slugs of the columns in which it stands
+    description: str
+    parent: str | None = None
+    year: int = 2020
+    order: int = 0  # position within its column, as in the 2020 picture
+    atlas: tuple[ExternalId, ...] = ()
+    attack: tuple[ExternalId, ...] = ()
+    references: tuple[Reference, ...] = ()
+    enables: tuple[str, ...] = ()  # techniques that this one is a step towards
+    monitors: tuple[MonitorSpec, ...] = ()
+    rules: tuple[RuleSource, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
+    controls: tuple[Control, ...] = ()
+    playbook: str = ""  # path of playbook.json, or empty
+    samples: SampleSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Tactic × technique: one box of the picture."""
+
+    tactic: str
+    technique: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.tactic}/{self.technique}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStep:
+    technique: str  # slug
+    tactic: str  # slug
+    description: str
+    procedures: tuple[str, ...] = ()  # ids of the procedures that replay it
+    visible: bool = True  # False: happens outside the defender's telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySpec:
+    """How a case study is run end to end on a reference target (replay.yaml)."""
+
+    target: str
+    samples: int
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseStudy:
+    slug: str
+    name: str
+    type: Literal["incident", "exercise"]
+    date: str  # YYYY, YYYY-MM or YYYY-MM-DD: as exact as it is known
+    actor: str
+    target: str
+    summary: str
+    steps: tuple[CaseStep, ...]
+    atlas: str = ""
+    references: tuple[Reference, ...] = ()
+    replay: ReplaySpec | None = None

@@ -1,0 +1,57 @@
+"""What is defended, and within which bounds it may be attacked on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Criticality", "ModelEntry", "PrincipalMapping", "Scope", "System"]
+
+Criticality = Literal["low", "medium", "high", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model of a system and the paths under which it is served (``*`` matches within one path)."""
+
+    name: str
+    endpoints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalMapping:
+    """How a principal is told: a readable name for each key id, user or address in the telemetry."""
+
+    field: Literal["principal", "src_ip", "session"] = "principal"
+    names: tuple[tuple[str, str], ...] = ()  # (value in the log, readable name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One entry of ``systems.yaml``."""
+
+    name: str
+    owner: str
+    criticality: Criticality
+    models: tuple[ModelEntry, ...]
+    telemetry: tuple[tuple[str, str], ...] = ()  # (source, path or glob)
+    principal: PrincipalMapping = PrincipalMapping()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """A signed-off scope (``scope.yaml``): what an emulation may attack, how hard, and until when.
+
+    ``expires`` is microseconds since 1970-01-01 UTC; ``techniques`` are slugs; ``rps`` is requests
+    per second, a hard limit that the client keeps.
+    """
+
+    owner: str
+    hosts: tuple[str, ...]  # host or host:port; loopback unless allow_remote says otherwise
+    models: tuple[str, ...]
+    techniques: tuple[str, ...]
+    max_queries: int
+    rps: float
+    expires: int
+    allow_remote: bool = False
+    file: str = ""

@@ -1,0 +1,90 @@
+"""Findings, replaced by id."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, insert, select, update
+
+from threatmatrix.model.detection import Finding
+from threatmatrix.model.errors import UnknownNameError
+from threatmatrix.store.codec import canonical, finding_from, finite
+from threatmatrix.store.database import Database
+from threatmatrix.store.schema import findings
+
+__all__ = ["FindingStore"]
+
+_IN = 500  # ids per query: databases limit the number of bound values
+
+
+class FindingStore:
+    """``save`` many at once: a commit is a disk write, and a detection tick has several findings."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, items: Iterable[Finding]) -> list[str]:
+        """Insert, or replace by id; returns the ids that were new or changed. One transaction."""
+        rows = {item.finding_id: _row(item) for item in items}
+        if not rows:
+            return []
+        known = self._database.read(lambda connection: _bodies(connection, list(rows)))
+        changed = [key for key, row in rows.items() if known.get(key) != row["body"]]
+        if changed:
+            self._database.write(lambda connection: _upsert(connection, {key: rows[key] for key in changed}))
+        return changed
+
+    def get(self, finding_id: str) -> Finding:
+        """One finding. Raises UnknownNameError."""
+        found = self.many([finding_id])
+        if not found:
+            newest = select(findings.c.finding_id).order_by(findings.c.last_time.desc()).limit(200)
+            names = self._database.read(lambda connection: list(connection.scalars(newest)))
+            raise UnknownNameError("finding", finding_id, names)
+        return found[0]
+
+    def many(self, finding_ids: Sequence[str]) -> list[Finding]:
+        """Those of the ids that exist, ordered by first event."""
+        bodies = self._database.read(lambda connection: _bodies(connection, finding_ids))
+        return sorted((finding_from(body) for body in bodies.values()), key=lambda f: (f.first_time, f.finding_id))
+
+    def list(self, *, technique: str | None = None, since: int | None = None) -> list[Finding]:
+        """All findings, ordered by first event; ``since`` (µs) leaves out those that ended before."""
+        query = select(findings.c.body).order_by(findings.c.first_time, findings.c.finding_id)
+        if technique is not None:
+            query = query.where(findings.c.technique == technique)
+        if since is not None:
+            query = query.where(findings.c.last_time >= since)
+        bodies = self._database.read(lambda connection: connection.scalars(query).all())
+        return [finding_from(body) for body in bodies]
+
+
+def _row(item: Finding) -> dict[str, object]:
+    safe = dataclasses.replace(item, details=finite(item.details))
+    return {
+        "finding_id": item.finding_id,
+        "technique": item.technique,
+        "severity": int(item.severity),
+        "first_time": item.first_time,
+        "last_time": item.last_time,
+        "body": canonical(safe),
+    }
+
+
+def _bodies(connection: Connection, finding_ids: Sequence[str]) -> dict[str, str]:
+    bodies: dict[str, str] = {}
+    for start in range(0, len(finding_ids), _IN):
+        part = finding_ids[start : start + _IN]
+        query = select(findings.c.finding_id, findings.c.body).where(findings.c.finding_id.in_(part))
+        bodies.update((row.finding_id, row.body) for row in connection.execute(query))
+    return bodies
+
+
+def _upsert(connection: Connection, rows: dict[str, dict[str, object]]) -> None:
+    known = _bodies(connection, list(rows))
+    new = [row for key, row in rows.items() if key not in known]
+    if new:
+        connection.execute(insert(findings), new)
+    for key in known:
+        connection.execute(update(findings).where(findings.c.finding_id == key).values(**rows[key]))

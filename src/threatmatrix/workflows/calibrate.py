@@ -1,0 +1,80 @@
+"""Learn the monitors' thresholds from reference traffic, and keep them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from threatmatrix.detect.calibrate import calibrate as learn
+from threatmatrix.knowledge import Library
+from threatmatrix.model.detection import Calibration
+from threatmatrix.model.errors import FormatError, InputError
+from threatmatrix.model.event import Event
+from threatmatrix.model.system import System
+from threatmatrix.telemetry.reading import read_events
+from threatmatrix.telemetry.systems import Resolver
+
+__all__ = ["calibrate", "load_calibrations", "save_calibrations"]
+
+
+def calibrate(
+    files: Sequence[Path | str],
+    *,
+    library: Library,
+    now: int,
+    source: str = "auto",
+    systems: Sequence[System] = (),
+    model: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Calibration]:
+    """Thresholds for every model in the reference traffic, by the quantile that the library states.
+
+    ``now`` (µs) is written into the result. Raises InputError for an unreadable file, UsageError where
+    the traffic holds too few distinct inputs or none that a monitor can compare.
+    """
+    quantiles = {
+        spec.use: spec.params["quantile"]
+        for technique in library.techniques.values()
+        for spec in technique.monitors
+        if "quantile" in spec.params
+    }
+    resolver = Resolver(systems)
+    events: list[Event] = []
+    for batch in read_events(files, source=source):
+        events.extend(map(resolver.resolve, batch))
+        if on_progress:
+            on_progress(len(events))
+    return [
+        found
+        for monitor, quantile in sorted(quantiles.items())
+        for found in learn(events, quantile, monitor, created=now, models=None if model is None else [model])
+    ]
+
+
+def save_calibrations(path: Path, new: Sequence[Calibration]) -> None:
+    """Add to the file, replacing what was learnt before for the same monitor, model and projection."""
+    kept = {_key(old): old for old in load_calibrations(path)}
+    kept.update({_key(each): each for each in new})
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps([asdict(each) for each in kept.values()], indent=2) + "\n")
+    draft.replace(path)
+
+
+def load_calibrations(path: Path) -> list[Calibration]:
+    """Read what :func:`save_calibrations` wrote; no file is an empty list. Raises FormatError, InputError."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({error})", hint="Calibrate again to replace it") from error
+    try:
+        return [Calibration(**entry) for entry in json.loads(text)]
+    except (ValueError, TypeError) as error:
+        raise FormatError(path, f"is no calibration file ({error})", hint="Calibrate again to replace it") from error
+
+
+def _key(calibration: Calibration) -> tuple[str, str, str]:
+    return calibration.monitor, calibration.model, calibration.vec_key

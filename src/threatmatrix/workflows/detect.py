@@ -1,0 +1,84 @@
+"""Telemetry in, findings out: the rules and monitors of the library over anybody's logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from threatmatrix.detect.engines.duckdb import RuleEngine
+from threatmatrix.detect.monitors import Monitor, build_monitor
+from threatmatrix.detect.session import Session
+from threatmatrix.detect.sigma.compile import compile_rules
+from threatmatrix.knowledge import Library
+from threatmatrix.model.detection import Calibration, Finding, NoVisibility
+from threatmatrix.model.errors import RuleError
+from threatmatrix.model.matrix import MonitorSpec
+from threatmatrix.model.system import System
+from threatmatrix.telemetry.dead_letters import DeadLetterFile
+from threatmatrix.telemetry.reading import read_events
+from threatmatrix.telemetry.systems import Resolver
+
+__all__ = ["DetectReport", "build_session", "detect", "monitor_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectReport:
+    """What came of a run: the findings, and just as plainly what could not be seen or read."""
+
+    findings: tuple[Finding, ...]
+    no_visibility: tuple[NoVisibility, ...]
+    refused: tuple[RuleError, ...]
+    events: int
+    dead_letters: int
+
+
+def build_session(library: Library, calibrations: Sequence[Calibration]) -> tuple[Session, tuple[RuleError, ...]]:
+    """A detection session with every rule and monitor of the library, and the rules that were refused."""
+    techniques = library.techniques.values()
+    rules = compile_rules([rule for technique in techniques for rule in technique.rules])
+    monitors = [monitor_for(spec, t.slug, calibrations) for t in techniques for spec in t.monitors]
+    return Session(RuleEngine(rules), monitors), tuple(rules.refused)
+
+
+def monitor_for(spec: MonitorSpec, technique: str, calibrations: Sequence[Calibration]) -> Monitor:
+    """The monitor that the library asks for; ``quantile`` is calibration's, not the monitor's."""
+    params = {name: value for name, value in spec.params.items() if name != "quantile"}
+    return build_monitor(dataclasses.replace(spec, params=params), technique, calibrations)
+
+
+def detect(
+    files: Sequence[Path | str],
+    *,
+    library: Library,
+    calibrations: Sequence[Calibration] = (),
+    systems: Sequence[System] = (),
+    source: str = "auto",
+    dead_letters: DeadLetterFile | None = None,
+    secret: bytes | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> DetectReport:
+    """Read logs (``-`` is standard input) and judge every event.
+
+    Malformed lines go to ``dead_letters``. Raises InputError for a file that cannot be read, UnknownNameError
+    for an unknown source.
+    """
+    session, refused = build_session(library, calibrations)
+    resolver = Resolver(systems)
+    latest: dict[str, Finding] = {}  # a finding that grows keeps its id: the last word counts
+    events = 0
+    for batch in read_events(files, source=source, dead_letters=dead_letters, secret=secret):
+        for finding in session.feed([resolver.resolve(event) for event in batch]):
+            latest[finding.finding_id] = finding
+        events += len(batch)
+        if on_progress:
+            on_progress(events)
+    findings = sorted(latest.values(), key=lambda f: (f.first_time, f.finding_id))
+    return DetectReport(
+        findings=tuple(findings),
+        no_visibility=tuple(session.visibility()),
+        refused=refused,
+        events=events,
+        dead_letters=dead_letters.count if dead_letters else 0,
+    )

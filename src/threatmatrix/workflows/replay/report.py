@@ -1,0 +1,204 @@
+"""What a replay measured, as data; the faces print it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from threatmatrix.model.evidence import AttackResult, Comparison, Evidence, Rate, SampleOutcome
+from threatmatrix.model.matrix import CaseStudy
+from threatmatrix.remediate.compare import compare, rate
+
+__all__ = [
+    "AttackRow",
+    "ControlRow",
+    "DetectionRow",
+    "HardNegative",
+    "HonestRow",
+    "ReplayReport",
+    "evidence_of",
+    "rates_of",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackRow:
+    """One attack before, during and after the response. Rates are of confirmed success."""
+
+    procedure: str
+    technique: str
+    norm: str
+    threshold: float
+    before: Rate
+    claimed: Rate  # the attack's own word, before the response
+    control: Rate  # random draws at equal queries and norm
+    before_vs_control: Comparison
+    median_queries: int  # of the samples that succeeded before
+    live: Rate | None  # the same attack while detection and response run; None where it was not run live
+    blocked: Rate | None  # again, as the blocked account
+    fresh: Rate  # again, from fresh accounts
+    adaptive: dict[str, Rate]  # named adaptive variants
+    before_vs_fresh: Comparison
+    before_vs_adaptive: Comparison  # against the strongest adaptive variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRow:
+    """One control in force alone: nobody detects, nobody is blocked."""
+
+    control: str
+    procedure: str
+    variant: str
+    success: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionRow:
+    """When an attack was seen. Queries are rows, counted from the first one of that attack.
+
+    ``samples_by_60``: of the runs against single samples, those that the monitor had flagged by query 60;
+    measured before any response, so that the response does not cut runs short.
+    """
+
+    procedure: str
+    technique: str
+    detectors: tuple[str, ...]  # all that found it, by name
+    live_alarm: int | None  # query of the first alarm in the live run
+    live_enforced: int | None  # query of the first refusal in the live run
+    samples_by_60: Rate
+    median_alarm: int | None  # over the samples that were flagged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HonestRow:
+    """The honest clients of the whole replay, and what the defence cost them."""
+
+    clients: int
+    events: int
+    findings: int  # findings that name an honest principal first, or nobody but honest ones
+    named: int  # honest principals named anywhere in a finding (swept into an attack cluster)
+    requests_defended: int  # requests sent while the response was in force
+    refused: int
+    accuracy_before: Rate
+    accuracy_after: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardNegative:
+    """Honest traffic that looks like an attack; reported as it comes out."""
+
+    name: str
+    inputs: int
+    alarm_at: int | None  # input at which the monitor alarmed, or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """Everything that one replay measured. Equal seeds give equal reports but for ids, paths and ``seconds``."""
+
+    case: CaseStudy
+    seed: int
+    samples: int
+    system: str
+    run_id: str
+    workspace: Path
+    correlation: str
+    model_accuracy: float
+    threshold: float  # of the near-duplicate monitor, input units
+    calibrated_on: int  # distinct reference inputs
+    attacks: tuple[AttackRow, ...]
+    controls: tuple[ControlRow, ...]
+    detections: tuple[DetectionRow, ...]
+    honest: HonestRow
+    hard_negatives: tuple[HardNegative, ...]
+    chain: tuple[str, ...]  # technique slugs of the incident, in order
+    incident_id: str
+    blocked_principals: tuple[str, ...]
+    actions: dict[str, int]  # state → number of ledger actions
+    evidence: tuple[Evidence, ...]
+    seconds: float
+
+
+def rates_of(result: AttackResult) -> Rate:
+    """Confirmed success of an attack with its interval."""
+    return rate(result.outcomes)
+
+
+def evidence_of(
+    rows: Sequence[AttackRow],
+    *,
+    technique: str,
+    tactic: str,
+    case: str,
+    system: str,
+    run_id: str,
+    seed: int,
+    created: int,
+    emulated: bool,
+    detected: bool,
+    responded: bool,
+    record: dict[str, Any],
+) -> Evidence:
+    """The record of one cell.
+
+    Remediated means, for every attack of the technique: the interval of the difference before − after lies above 0,
+    for fresh accounts and for the strongest adaptive attacker alike.
+    """
+    key = json.dumps([run_id, tactic, technique])
+    return Evidence(
+        evidence_id="ev-" + hashlib.sha256(key.encode()).hexdigest()[:16],
+        created=created,
+        technique=technique,
+        tactic=tactic,
+        system=system,
+        case=case,
+        run_id=run_id,
+        seed=seed,
+        emulated=emulated,
+        detected=detected,
+        responded=responded,
+        remediated=bool(rows) and all(r.before_vs_fresh.low > 0 and r.before_vs_adaptive.low > 0 for r in rows),
+        record=record | {"attacks": [asdict(row) for row in rows]},
+    )
+
+
+def median_queries(outcomes: tuple[SampleOutcome, ...]) -> int:
+    """Median of the queries of the confirmed samples; 0 where none was confirmed."""
+    counts = sorted(outcome.queries for outcome in outcomes if outcome.confirmed)
+    return counts[len(counts) // 2] if counts else 0
+
+
+def attack_row(
+    plain: AttackResult,
+    control: AttackResult,
+    *,
+    live: AttackResult | None,
+    blocked: AttackResult | None,
+    fresh: AttackResult,
+    adaptive: dict[str, AttackResult],
+) -> AttackRow:
+    """Bring together the results of one attack; compares before with control, fresh and the strongest adaptive."""
+    before = rates_of(plain)
+    after = {name: rates_of(result) for name, result in adaptive.items()}
+    strongest = max(after.values(), key=lambda each: each.value, default=rates_of(fresh))
+    return AttackRow(
+        procedure=plain.procedure,
+        technique=plain.technique,
+        norm=plain.norm,
+        threshold=plain.threshold,
+        before=before,
+        claimed=rate(plain.outcomes, claimed=True),
+        control=rates_of(control),
+        before_vs_control=compare("before − random control", before, rates_of(control)),
+        median_queries=median_queries(plain.outcomes),
+        live=None if live is None else rates_of(live),
+        blocked=None if blocked is None else rates_of(blocked),
+        fresh=rates_of(fresh),
+        adaptive=after,
+        before_vs_fresh=compare("before − fresh accounts", before, rates_of(fresh)),
+        before_vs_adaptive=compare("before − strongest adaptive", before, strongest),
+    )

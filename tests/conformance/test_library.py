@@ -1,0 +1,225 @@
+"""Every unit of library/ keeps what the library promises; an absent part is no error, coverage counts it.
+
+With THREATMATRIX_LIBRARY=DIR the same suite walks the library with that directory laid over it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from threatmatrix.detect.calibrate import calibrate
+from threatmatrix.detect.engines.duckdb import RuleEngine
+from threatmatrix.detect.monitors import MONITORS, build_monitor
+from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
+from threatmatrix.emulate.attacks import ATTACKS, RECON
+from threatmatrix.knowledge import load_library
+from threatmatrix.knowledge.jsonschemas import json_schemas
+from threatmatrix.knowledge.yamlfile import load_yaml
+from threatmatrix.model.detection import Finding
+from threatmatrix.model.matrix import CaseStudy, Control, MonitorSpec, Procedure, RuleSource, Technique
+from threatmatrix.respond.cacao import load_playbook
+from threatmatrix.telemetry.reading import read_events
+
+OVERLAY = os.environ.get("THREATMATRIX_LIBRARY")
+LIBRARY = load_library(Path(OVERLAY) if OVERLAY else None)
+SCHEMAS = json_schemas()
+TECHNIQUES = list(LIBRARY.techniques.values())
+RULES = LIBRARY.rules()
+PROCEDURES = LIBRARY.procedures()
+CONTROLS = [control for technique in TECHNIQUES for control in technique.controls]
+MONITORED = [(technique, spec) for technique in TECHNIQUES for spec in technique.monitors]
+PLAYBOOKS = [technique for technique in TECHNIQUES if technique.playbook]
+CASES = list(LIBRARY.cases.values())
+
+
+def slug_of(value: object) -> str:
+    return getattr(value, "slug", "") or getattr(value, "id", "")
+
+
+def validate(data: object, schema: str) -> None:
+    jsonschema.Draft202012Validator(SCHEMAS[f"{schema}.json"]).validate(data)
+
+
+def shipped(*parts: str) -> Path | None:
+    """A file of the library, unless an overlay stands in for it: an overlay's may hold some keys only."""
+    overlaid = LIBRARY.overlay and LIBRARY.overlay.joinpath(*parts).exists()
+    path = LIBRARY.root.joinpath(*parts)
+    return path if path.exists() and not overlaid else None
+
+
+# --- techniques -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids=slug_of)
+def test_a_technique_says_what_it_is_in_plain_words(technique: Technique) -> None:
+    path = shipped("techniques", technique.slug, "technique.yaml")
+    if path:
+        validate(load_yaml(path).data, "technique")
+    sentences = re.findall(r"[.!?](?:\s|$)", technique.description)
+    assert len(sentences) >= 2, "a description has two sentences at least"
+    assert len(technique.description) >= 100
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids=slug_of)
+def test_references_have_titles_and_ids_are_named_once(technique: Technique) -> None:
+    procedures = chain.from_iterable(procedure.references for procedure in technique.procedures)
+    assert all(reference.title for reference in (*technique.references, *procedures))
+    for ids in (technique.atlas, technique.attack):
+        assert len({item.id for item in ids}) == len(ids)
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def run(ruleset: RuleSet, path: str) -> list[Finding]:
+    with RuleEngine(ruleset) as engine:
+        found: list[Finding] = []
+        for batch in read_events([Path(path)], "gateway"):
+            found.extend(engine.feed(batch))
+        return found
+
+
+def compiled(rule: RuleSource) -> RuleSet:
+    """The rule's file by itself, so that it is not silenced by a correlation over it, if that is possible."""
+    alone = compile_rules([rule])
+    return compile_rules(RULES, strict=True) if alone.refused else alone
+
+
+def ids_in(rule: RuleSource) -> set[str]:
+    return set(re.findall(r"^id:\s*(\S+)", rule.text, flags=re.MULTILINE))
+
+
+def fired(rule: RuleSource, path: str) -> set[str]:
+    detectors = {finding.detector.removeprefix("rule:") for finding in run(compiled(rule), path)}
+    return detectors & ids_in(rule)
+
+
+def rule_name(rule: RuleSource) -> str:
+    return f"{rule.technique}/{Path(rule.file).name}"
+
+
+def test_every_rule_compiles() -> None:
+    assert compile_rules(RULES).refused == ()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=rule_name)
+def test_a_rule_fires_on_its_attack_sample_and_not_on_the_benign_one(rule: RuleSource) -> None:
+    samples = LIBRARY.technique(rule.technique).samples
+    assert samples, "a technique with rules has samples/attack.jsonl and samples/benign.jsonl"
+    assert samples.attack, "samples/attack.jsonl is missing"
+    assert samples.benign, "samples/benign.jsonl is missing"
+    assert ids_in(rule), "a rule has an id"
+    assert fired(rule, samples.attack), "the rule does not fire on the attack sample"
+    assert not fired(rule, samples.benign), "the rule fires on the benign sample"
+
+
+# --- monitors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("technique", "spec"), MONITORED, ids=[f"{technique.slug}/{spec.use}" for technique, spec in MONITORED]
+)
+def test_a_monitor_exists_and_takes_its_numbers(technique: Technique, spec: MonitorSpec) -> None:
+    assert spec.use in MONITORS
+    learnt = set(spec.params) & {"quantile"}  # the number that calibration takes, the others are the monitor's
+    assert learnt <= set(inspect.signature(calibrate).parameters)
+    own = {name: value for name, value in spec.params.items() if name not in learnt}
+    assert build_monitor(replace(spec, params=own), technique.slug).name == spec.use
+
+
+# --- procedures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("procedure", PROCEDURES, ids=slug_of)
+def test_a_procedure_has_a_budget_a_revert_and_an_attack(procedure: Procedure) -> None:
+    assert procedure.use in {*ATTACKS, *RECON}
+    assert procedure.max_queries > 0
+    assert len(procedure.revert) > 3, "a revert says what to undo, or why there is nothing"
+    assert procedure.description
+    if procedure.norm != "none":
+        assert procedure.threshold > 0, "success is reported at a norm"
+        assert procedure.control in ATTACKS, "success is compared with a random control"
+
+
+@pytest.mark.parametrize("procedure", PROCEDURES, ids=slug_of)
+def test_what_a_procedure_expects_to_trip_exists(procedure: Procedure) -> None:
+    known = {Path(rule.file).stem for rule in RULES} | {spec.use for _, spec in MONITORED}
+    assert set(procedure.expected_detections) <= known
+
+
+# --- playbooks and controls -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("technique", PLAYBOOKS, ids=slug_of)
+def test_a_playbook_is_valid_and_its_graph_closes(technique: Technique) -> None:
+    playbook = load_playbook(technique.playbook)
+    assert playbook.name
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: f"{control.technique}/{control.id}")
+def test_a_control_has_a_measured_effect(control: Control) -> None:
+    assert set(control.measured) == {"attack", "before", "after", "n", "source"}
+    assert control.measured["n"] >= 20, "fewer samples say nothing"
+    assert control.measured["after"] <= control.measured["before"], "a control that does not help is none"
+    assert control.cost
+    assert control.defeated_by
+
+
+# --- case studies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=slug_of)
+def test_a_case_study_is_a_chain_of_cells_with_sources(case: CaseStudy) -> None:
+    cells = {cell.key for cell in LIBRARY.cells()}
+    assert all(f"{step.tactic}/{step.technique}" in cells for step in case.steps)
+    assert case.references
+    assert all(reference.title for reference in case.references)
+    if case.replay:
+        assert case.replay.samples >= 20
+        assert any(step.procedures for step in case.steps), "a replay needs procedures to run"
+
+
+# --- the files themselves ---------------------------------------------------------------------------
+
+
+def files(pattern: str) -> Iterable[Path]:
+    layers = [LIBRARY.root] + ([LIBRARY.overlay] if LIBRARY.overlay else [])
+    return sorted(chain.from_iterable(layer.glob(pattern) for layer in layers))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "schema"),
+    [
+        ("techniques/*/procedures/*.yaml", "procedure"),
+        ("techniques/*/controls.yaml", "controls"),
+        ("cases/*/case.yaml", "case"),
+        ("cases/*/replay.yaml", "replay"),
+        ("matrix.yaml", "matrix"),
+    ],
+)
+def test_shipped_files_match_the_json_schemas(pattern: str, schema: str) -> None:
+    paths = [path for path in files(pattern) if path.is_relative_to(LIBRARY.root)]
+    assert paths
+    for path in paths:
+        validate(load_yaml(path).data, schema)
+
+
+@pytest.mark.parametrize("path", files("techniques/*/samples/*.jsonl"), ids=lambda path: "/".join(path.parts[-3:]))
+def test_samples_are_lines_of_the_gateway_log(path: Path) -> None:
+    lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert lines
+    assert all(line["v"] == 1 and line["event_id"] and line["time"] > 0 for line in lines)
+    events = list(chain.from_iterable(read_events([path], "gateway")))
+    assert len(events) == len(lines)
+    assert len({event.event_id for event in events}) == len(events)

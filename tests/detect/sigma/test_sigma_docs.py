@@ -1,0 +1,75 @@
+"""docs/rules.md, run: every example compiles, every table row comes out as written."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.detect.sigma.rule_makers import event, feed
+
+from threatmatrix.detect.sigma.compile import compile_rules
+from threatmatrix.detect.sigma.levels import CONFIDENCE
+from threatmatrix.model.matrix import RuleSource
+
+TEXT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+RULES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def table(heading: str, columns: int) -> list[tuple[str, ...]]:
+    section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+    assert cells
+    assert all(len(row) == columns for row in cells)
+    return [tuple(row) for row in cells]
+
+
+def test_the_examples_compile_together_and_fire() -> None:
+    ruleset = compile_rules([RuleSource("docs/rules.md", "---\n".join(RULES), "execution-via-api")], strict=True)
+    assert (len(ruleset.rules), len(ruleset.correlations)) == (1, 1)
+    events = [event(n, at=20 + n * 0.6, user_agent="curl/8") for n in range(100)]
+    (finding,) = feed(ruleset, events).values()
+    assert finding.explanation.startswith(
+        "One account sends more than a person would: 100 events by alice on model digits"
+    )
+    assert not feed(ruleset, events[:99])
+    assert not feed(ruleset, [event(n, at=20 + n * 0.6, user_agent="curl/8", principal=None) for n in range(100)])
+
+
+def test_the_rule_alone_raises_one_finding() -> None:
+    ruleset = compile_rules([RuleSource("docs/rules.md", RULES[0], "execution-via-api")], strict=True)
+    (finding,) = feed(ruleset, [event(n, at=n, user_agent="curl/8") for n in range(5)]).values()
+    assert finding.explanation.startswith(
+        "A program that nobody here knows sends inputs to the model: 5 events by alice"
+    )
+    assert not feed(ruleset, [event(user_agent="curl/8", principal="nightly-batch")])
+
+
+def test_confidence_is_as_the_table_says() -> None:
+    assert {f"`{level.name}`": str(value) for level, value in CONFIDENCE.items()} == dict(table("A rule", 2))
+
+
+@pytest.mark.parametrize(("written", "matching", "other"), table("What matches", 3))
+def test_matches(written: str, matching: str, other: str) -> None:
+    document: dict[str, Any] = {"title": "t", "logsource": {"category": "inference"}}
+    document["detection"] = {"s": yaml.safe_load(written.strip("`")), "condition": "s"}
+    ruleset = compile_rules([RuleSource("t.yml", yaml.safe_dump(document), "t")], strict=True)
+    assert feed(ruleset, [event(**json.loads(matching.strip("`")))])
+    assert not feed(ruleset, [event(**json.loads(other.strip("`")))])
+
+
+@pytest.mark.parametrize(("written", "message"), table("What is refused", 2))
+def test_refused(written: str, message: str) -> None:
+    change = written.strip("`")
+    base = "title: t\n"
+    if not change.startswith("correlation"):
+        base += "" if change.startswith("logsource") else "logsource: {category: inference}\n"
+        base += "" if change.startswith("detection") else "detection: {s: {model: x}, condition: s}\n"
+    change = re.sub(r"([{ ])([\w|]+\|\w+):", r'\1"\2":', change)
+    change = re.sub(r"condition: (s \| .*)}", r'condition: "\1"}', change)
+    (error,) = compile_rules([RuleSource("t.yml", f"{base}{change}\n", "t")]).refused
+    assert message in str(error)

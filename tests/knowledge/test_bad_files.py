@@ -1,0 +1,147 @@
+"""One bad file for each error, named after it: what is said names the file, the line, the key and the choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from threatmatrix.knowledge import load_library, load_scope, load_systems
+from threatmatrix.knowledge.check import check
+from threatmatrix.knowledge.schemas import KINDS
+from threatmatrix.knowledge.yamlfile import load_yaml
+from threatmatrix.model.errors import FormatError, InputError, ScopeError, UsageError
+
+BAD = Path(__file__).parent / "bad"
+NOW = 1_800_000_000_000_000  # in January 2027
+TECHNIQUE = "name, kind, tactics, description, parent, order, year, atlas, attack, enables, references, monitors"
+
+# file or directory → (line or None, key, what is said)
+EXPECTED: dict[str, tuple[int | None, str, str]] = {
+    "yaml/syntax": (3, "", "not valid YAML"),
+    "yaml/duplicate-key": (3, "name", "stands twice"),
+    "yaml/duplicate-nested-key": (3, "a[0].b", "stands twice"),
+    "yaml/nested-too-deep": (1, "", "nested deeper than 16"),
+    "yaml/tag": (1, "", "python/object/apply:os.system is not accepted"),
+    "yaml/merge-key": (3, "", "merge keys"),
+    "yaml/self-alias": (1, "", "points to nothing that is complete"),
+    "yaml/alias-bomb": (5, "", "more than 20000 values"),
+    "yaml/many-aliases": (2, "", "more than 50 aliases"),
+    "yaml/two-documents": (2, "", "a second document"),
+    "yaml/key-not-text": (1, "", "a key must be text"),
+    "yaml/control-character": (None, "", "not valid YAML"),
+    "yaml/not-utf8": (None, "", "not UTF-8 text (byte 9)"),
+    "technique/empty": (None, "", f"empty (valid: {TECHNIQUE})"),
+    "technique/not-a-mapping": (1, "", "a mapping (key: value) belongs here"),
+    "technique/unknown-key": (5, "sevrity", f"unknown key (valid: {TECHNIQUE})"),
+    "technique/missing-key": (1, "kind", "this key is missing"),
+    "technique/bad-kind": (2, "kind", "'orange' is not valid (valid: ml, enterprise)"),
+    "technique/bad-slug": (3, "tactics[0]", "does not have the form"),
+    "technique/no-tactic": (3, "tactics", "at least 1 item"),
+    "technique/order-in-quotes": (5, "order", "valid integer"),
+    "technique/bad-relation": (8, "atlas[0].relation", "(valid: exact, close, broader, narrower, partial)"),
+    "technique/bad-atlas-id": (6, "atlas[0].id", "does not have the form"),
+    "technique/unknown-nested-key": (8, "monitors[0].parms", "unknown key (valid: use, severity, params)"),
+    "technique/bad-url": (7, "references[0].url", "does not have the form"),
+    "procedure/no-budget": (1, "budget", "this key is missing"),
+    "procedure/no-revert": (8, "safety.revert", "this key is missing"),
+    "procedure/negative-budget": (6, "budget.max_queries", "greater than or equal to 0"),
+    "procedure/bad-norm": (7, "success.norm", "(valid: l2, linf, none)"),
+    "procedure/yes-is-text": (8, "safety.idempotent", "valid boolean"),
+    "controls/unknown-policy-kind": (4, "[0].policy", "(valid: block, query_budget, input_noise, round_scores, top1)"),
+    "controls/unknown-policy-key": (4, "[0].policy.sigmma", "unknown key (valid: kind, sigma)"),
+    "controls/missing-policy-key": (4, "[0].policy.sigma", "this key is missing"),
+    "controls/share-above-one": (5, "[0].measured.before", "less than or equal to 1"),
+    "controls/no-measurement": (1, "[0].measured", "this key is missing"),
+    "controls/not-a-list": (1, "", "valid list"),
+    "case/no-steps": (7, "steps", "at least 1 item"),
+    "case/bad-date": (3, "date", "does not have the form"),
+    "case/bad-type": (2, "type", "(valid: incident, exercise)"),
+    "replay/no-samples": (1, "samples", "this key is missing"),
+    "replay/nested-param": (4, "params.tick", "valid"),
+    "matrix/no-tactics": (2, "tactics", "at least 1 item"),
+    "systems/unknown-key": (8, "systems[0].owners", "(valid: name, owner, criticality, models, telemetry, principal)"),
+    "systems/bad-criticality": (4, "systems[0].criticality", "(valid: low, medium, high, critical)"),
+    "systems/endpoint-without-slash": (7, "systems[0].models[0].endpoints[0]", "does not have the form ^/"),
+    "systems/duplicate-system": (8, "systems[1].name", "the system one stands twice"),
+    "systems/duplicate-endpoint": (13, "systems[1].models[0].endpoints[0]", "already belongs to one/digits"),
+    "systems/no-systems": (1, "systems", "at least 1 item"),
+    "systems/bad-principal-field": (8, "systems[0].principal.field", "(valid: principal, src_ip, session)"),
+    "scope/no-owner": (1, "owner", "at least 1 character"),
+    "scope/expired": (None, "", "this scope expired at 2020-01-31"),
+    "scope/bad-expiry": (2, "expires", "'next week' is no date"),
+    "scope/expiry-without-offset": (2, "expires", "no date or time with an offset"),
+    "scope/remote-host": (None, "", ":3: hosts[0]: models.example.org is not on this machine"),
+    "scope/url-as-host": (3, "hosts[0]", "is not a host or host:port"),
+    "scope/unknown-technique": (5, "techniques[0]", "near it: online-evasion"),
+    "scope/no-budget": (1, "max_queries", "this key is missing"),
+    "scope/rps-zero": (7, "rps", "greater than 0"),
+    "overlay/unknown-parent": (5, "parent", "no technique is called 'evasion-atack'; near it: evasion-attack"),
+    "overlay/parent-is-sub": (5, "parent", "online-evasion is itself a sub-technique"),
+    "overlay/parent-in-another-tactic": (3, "tactics[0]", "does not stand in impact (valid: model-evasion)"),
+    "overlay/unknown-tactic": (3, "tactics[0]", "(valid: reconnaissance, initial-access, execution, persistence,"),
+    "overlay/unknown-enables": (5, "enables[0]", "near it: online-evasion"),
+    "overlay/enables-itself": (5, "enables[0]", "cannot lead to itself"),
+    "overlay/duplicate-cell": (3, "tactics[0]", "the cell impact/Defacement is already taken by defacement"),
+    "overlay/tactic-twice": (3, "tactics[1]", "is already taken by new-one"),
+    "overlay/no-technique-file": (None, "", "this folder has no technique.yaml"),
+    "overlay/misspelt-file": (None, "", "(valid: technique.yaml, rules, procedures, playbook.json, controls.yaml,"),
+    "overlay/misspelt-folder": (None, "", "(valid: matrix.yaml, techniques, cases, schemas)"),
+    "overlay/file-for-a-folder": (None, "", "a folder belongs here"),
+    "overlay/wrong-suffix": (None, "", "(valid: .yml, .yaml)"),
+    "overlay/duplicate-procedure": (None, "", "the procedure square stands in "),
+    "overlay/procedure-id-not-file-name": (1, "id", "the file's name asks for the id mine"),
+    "overlay/duplicate-control": (8, "[1].id", "the control example stands twice"),
+    "overlay/control-without-id": (1, "[0]", "each entry needs an id"),
+    "overlay/case-unknown-procedure": (11, "steps[0].procedures[0]", "no procedure is called 'sqare'; near it: square"),
+    "overlay/case-unknown-technique": (8, "steps[0].technique", "near it: online-evasion"),
+    "overlay/case-unknown-tactic": (9, "steps[0].tactic", "no tactic is called 'evasion'"),
+    "overlay/case-not-a-cell": (9, "steps[0].tactic", "online-evasion does not stand in impact (valid: model-evasion)"),
+    "overlay/case-of-a-disabled-technique": (None, "steps[4].technique", "disable the case microsoft-edge-ai as well"),
+    "overlay/disabled-is-no-word": (1, "disabled", "(valid: true, false)"),
+    "overlay/duplicate-tactic": (3, "tactics[1].slug", "the tactic impact stands twice"),
+}  # fmt: skip
+SCOPE_ERRORS = {"scope/expired", "scope/remote-host"}
+INPUT_ERRORS = {"yaml/not-utf8"}
+
+
+def load(name: str) -> None:
+    kind = name.split("/", maxsplit=1)[0]
+    if kind == "overlay":
+        load_library(BAD / name)
+        return
+    path = BAD / f"{name}.yaml"
+    if kind == "systems":
+        load_systems(path)
+    elif kind == "scope":
+        load_scope(path, NOW, techniques=load_library().techniques)
+    else:
+        document = load_yaml(path)
+        if kind != "yaml":
+            check(document, KINDS[kind])
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_error_names_file_line_key_and_choices(name: str) -> None:
+    line, key, text = EXPECTED[name]
+    with pytest.raises(UsageError) as caught:
+        load(name)
+    error = caught.value
+    said = str(error)
+    assert text in said
+    assert "\n" not in said
+    if name in SCOPE_ERRORS:
+        assert isinstance(error, ScopeError)
+    elif name in INPUT_ERRORS:
+        assert isinstance(error, InputError)
+    else:
+        assert isinstance(error, FormatError)
+        assert error.key == key
+        assert error.line == line or name == "overlay/case-of-a-disabled-technique"  # that line is the library's
+        assert str(BAD / name) in said or name == "overlay/case-of-a-disabled-technique"
+
+
+def test_every_bad_file_is_expected_here() -> None:
+    files = {f"{path.parent.name}/{path.stem}" for path in BAD.glob("*/*.yaml")}
+    directories = {f"overlay/{path.name}" for path in (BAD / "overlay").iterdir()}
+    assert files | directories == set(EXPECTED)

@@ -1,0 +1,124 @@
+"""The lake: several writers, one reader, nothing lost, nothing half-seen."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from threatmatrix.model.errors import InputError
+from threatmatrix.model.event import EVENT_COLUMNS, Event
+from threatmatrix.telemetry.lake import Lake
+from threatmatrix.telemetry.readers import Where, get_reader
+
+DAY = 86_400_000_000
+FIRST = 20_454 * DAY  # 2026-01-01
+
+
+def events(writer: int, batch: int, size: int = 50) -> list[Event]:
+    return [
+        Event(
+            event_id=f"{writer}/{batch}/{n}",
+            time=FIRST + (n % 2) * DAY + n,
+            source="gateway",
+            category="inference",
+            input_vec=bytes([writer, batch, n]),
+            output_scores=(n / size, 1 - n / size),
+        )
+        for n in range(size)
+    ]
+
+
+def write(root: str, writer: int, batches: int) -> None:
+    lake = Lake(Path(root))
+    for batch in range(batches):
+        lake.append(events(writer, batch))
+
+
+def test_round_trip_of_every_field(tmp_path: Path, record: Callable[..., dict[str, Any]]) -> None:
+    (event,) = get_reader("gateway").parse(record("gateway"), Where())
+    lake = Lake(tmp_path / "lake")
+    assert lake.append([event]) == 1
+    with closing(lake.connect()) as con:
+        (row,) = con.execute("SELECT * FROM events").fetchall()
+        shape = {name: kind for name, kind, *_ in con.execute("DESCRIBE events").fetchall()}
+    assert shape == dict(EVENT_COLUMNS)
+    assert list(shape) == list(EVENT_COLUMNS)
+    back = dict(zip(EVENT_COLUMNS, row, strict=True))
+    assert Event(**{**back, "output_scores": tuple(back["output_scores"])}) == event
+
+
+def test_empty_lake_has_its_columns_and_sees_what_comes_later(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    assert lake.append([]) == 0
+    assert lake.count() == 0
+    with closing(lake.connect()) as con:
+        assert con.execute("SELECT count(*), max(latency_ms) FROM events").fetchone() == (0, None)
+        lake.append(events(1, 1))
+        assert con.execute("SELECT count(*) FROM events").fetchone() == (50,)
+
+
+def test_days_are_folders_of_event_time(tmp_path: Path) -> None:
+    with closing(Lake(tmp_path)) as lake:
+        lake.append(events(1, 1))
+    assert {path.parent.name for path in tmp_path.rglob("part-*.parquet")} == {
+        "day=1970-01-01",  # the part without rows that carries the schema
+        "day=2026-01-01",
+        "day=2026-01-02",
+    }
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["plain", "it's [1]* a? {lake}", "день"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    lake = Lake(tmp_path / name)
+    lake.append(events(1, 1))
+    assert lake.count() == 50
+
+
+def test_several_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write, args=(str(tmp_path), number, 6)) for number in range(3)]
+    for process in writers:
+        process.start()
+    counts = []
+    while any(process.is_alive() for process in writers):
+        counts.append(Lake(tmp_path).count())  # reading meanwhile neither fails nor sees halves
+    for process in writers:
+        process.join()
+        assert process.exitcode == 0
+    assert counts == sorted(counts)
+    assert all(count % 25 == 0 for count in counts)
+    with closing(Lake(tmp_path).connect()) as con:
+        found = con.execute("SELECT event_id, input_vec FROM events ORDER BY event_id").fetchall()
+    wanted = [event for number in range(3) for batch in range(6) for event in events(number, batch)]
+    assert found == sorted((event.event_id, event.input_vec) for event in wanted)
+
+
+def test_a_part_of_an_older_version_gives_nulls_for_what_it_lacks(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.append(events(1, 1))
+    old = tmp_path / "day=2025-12-31" / "part-0.parquet"
+    old.parent.mkdir()
+    with duckdb.connect() as con:
+        con.sql("SELECT 'old' AS event_id, 5 AS time, 'x' AS gone").write_parquet(str(old))
+    with closing(lake.connect()) as con:
+        assert con.execute("SELECT event_id, time, trace_id FROM events WHERE time < 10").fetchall() == [
+            ("old", 5, None)
+        ]
+
+
+def test_a_damaged_part_and_a_lake_that_is_a_file_are_named(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.append(events(1, 1))
+    (tmp_path / "lake" / "day=2026-01-01" / "part-x.parquet").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="lake failed"):
+        lake.count()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file: the lake failed"):
+        Lake(tmp_path / "file").append(events(1, 1))
