@@ -3,7 +3,9 @@
 Run: ``python benchmarks/bench_monitor.py [--sizes 5000 20000 100000] [--batch 1000]``. Baselines, on the
 same vectors and with the same threshold: a brute-force NumPy scan (every batch against everything
 before it, by matrix products) and scikit-learn's BallTree (rebuilt for every batch, radius query).
-Both only find neighbours; the monitor also drops retries, keeps clusters and writes findings. A
+Both only
+find neighbours, all of them; the monitor also drops retries, keeps clusters and writes findings, but misses lone
+neighbours in crowded buckets (docs/monitors.md). A
 baseline whose full run would take minutes is timed over evenly spaced batches, and says so.
 """
 

@@ -80,9 +80,7 @@ def test_every_row_that_is_sent_lies_within_the_bounds(name, variant):
 def test_square_stays_within_its_norm_with_every_query():
     x, y = inputs(1, mean=0.2)
     target = Recorder(half_space())
-    result = run_procedure(
-        procedure("square"), target, x, y, seed=1, confirm_target=InProcessTarget(half_space())
-    )
+    result = run_procedure(procedure("square"), target, x, y, seed=1, confirm_target=InProcessTarget(half_space()))
     assert not result.outcomes[0].confirmed  # 0.2 in each value does not carry 0.2 to one half
     assert result.queries == 200
     assert max(np.abs(rows - x[0]).max() for _, rows in target.sent) <= 0.2
@@ -153,9 +151,7 @@ def test_claimed_is_not_confirmed():
     """With noise on the input a claim is luck; fresh queries say so."""
     x, y = inputs(40, mean=0.36)
     noisy = InProcessTarget(half_space(), noise_sigma=0.3, seed=3)
-    result = run_procedure(
-        procedure("random_control", threshold=0.3), noisy, x, y, seed=1, confirm_target=noisy
-    )
+    result = run_procedure(procedure("random_control", threshold=0.3), noisy, x, y, seed=1, confirm_target=noisy)
     claimed = sum(o.claimed for o in result.outcomes)
     assert claimed > 10
     assert sum(o.confirmed for o in result.outcomes) < claimed / 2

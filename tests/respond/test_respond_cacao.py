@@ -143,10 +143,13 @@ def test_our_playbook_blocks_bounds_and_adds_noise() -> None:
     seen = [(p.action, p.params["principal"], p.params["model"], p.params["params"]) for p in plan]
     assert seen == [
         ("block-principal", "m", None, {}),
-        ("set-query-budget", None, "digits", {"queries": 60, "window_seconds": 3600.0}),
+        ("block-principal", "small", None, {}),  # ten probes: a small share, but no accident
+        ("set-query-budget", None, "digits", {"queries": 600, "window_seconds": 3600.0}),
         ("set-input-noise", None, "digits", {"sigma": 0.1}),
     ]
     assert {p.params["ttl_seconds"] for p in plan} == {86400.0}
+    by_share = render(book, incident({"m": 0.6, "small": 0.1}), {"__min_probes__": "0"})
+    assert [p.params["principal"] for p in by_share if p.action == "block-principal"] == ["m"]
     told = render(book, incident(), {"__notify_url__": "http://127.0.0.1:9/hook", "__min_share__": "0.01"})
     assert [p.action for p in told] == ["block-principal"] * 3 + ["set-query-budget", "set-input-noise", "http-api"]
     assert told[-1].params["url"] == "http://127.0.0.1:9/hook"

@@ -30,9 +30,11 @@ def postgres() -> Iterator[str]:
     """The URL of a server of our own, on a Unix socket in a directory of its own."""
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("psycopg is not installed: PostgreSQL is not tested")
-    programs = {name: shutil.which(name) for name in ("initdb", "pg_ctl")}
+    # Debian keeps the server's programs out of the PATH
+    places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    programs = {name: shutil.which(name, path=places) for name in ("initdb", "pg_ctl")}
     if not all(programs.values()):
-        pytest.skip("initdb and pg_ctl are not on the PATH: PostgreSQL is not tested")
+        pytest.skip("initdb and pg_ctl are not installed: PostgreSQL is not tested")
     user = _unprivileged()
     # Not tmp_path: another user must reach it, and a socket's path may not be long.
     home = Path(subprocess.run(["mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip())

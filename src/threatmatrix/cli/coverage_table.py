@@ -32,10 +32,15 @@ def show_coverage(report: CoverageReport) -> None:
             ("  " if view.technique.parent else "") + escape(view.technique.name),
             "[orange3]ml[/]" if view.technique.kind == "ml" else "[dim]enterprise[/]",
             ", ".join(have),
-            *("[green]yes[/]" if getattr(view.marks, mark) else ("[red]no[/]" if view.evidence else "") for mark in _MARKS),
+            *(
+                "[green]yes[/]" if getattr(view.marks, mark) else ("[red]no[/]" if view.evidence else "")
+                for mark in _MARKS
+            ),
             str(len(view.evidence)) if view.evidence else "",
         )
         shown = view.cell.tactic
     out().print(made)
     proved = sum(bool(view.evidence) for view in report.cells)
-    out().print(f"\n{proved} of {len(report.cells)} cells have evidence; a blank cell was never tried, which is not clean.")
+    out().print(
+        f"\n{proved} of {len(report.cells)} cells have evidence; a blank cell was never tried, which is not clean."
+    )

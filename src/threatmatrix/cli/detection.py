@@ -28,7 +28,13 @@ class TableOrJson(StrEnum):
     json = "json"
 
 
-Level = StrEnum("Level", [level.name for level in Severity])  # type: ignore[misc]
+class Level(StrEnum):
+    informational = "informational"
+    low = "low"
+    medium = "medium"
+    high = "high"
+    critical = "critical"
+
 
 Source = Annotated[
     str, typer.Option("--source", help="What wrote the files: auto, gateway, nginx or litellm.", metavar="SOURCE")
@@ -128,7 +134,7 @@ def detect(
     with DeadLetterFile(dead_letters or home.dead_letters) as letters, progress(quiet=settings.quiet) as shown:
         shown.stage("judging events")
         report = workflow.detect(
-            [name if name == "-" else Path(name) for name in files],
+            ["-" if name == "-" else Path(name) for name in files],
             library=library,
             calibrations=load_calibrations(calibration or home.calibration),
             systems=settings.load_systems(systems),
@@ -143,6 +149,8 @@ def detect(
         with home.open_store() as store:
             record_findings(store, report.findings, _now())
     printing.findings(report, library, letters, style=output_format.value)
+    if report.unreadable:
+        raise report.unreadable
     if any(finding.severity >= Severity[fail_on.value] for finding in report.findings):
         raise typer.Exit(1)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["actions", "calibrations", "emit", "findings", "incidents", "out", "plain_json", "runs", "story", "table"]
 
+_MOST = 12  # rows of a long list on a terminal; JSON has them all
+
 _COLOURS = {
     Severity.informational: "dim",
     Severity.low: "cyan",
@@ -58,10 +60,12 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def table(title: str, *columns: str) -> Table:
-    """A table in the house's one style; a column that begins with ``>`` is right-aligned."""
+    """A table in the house's one style; ``>`` before a column aligns it right, ``!`` keeps it on one line."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        if column.startswith(">"):
+        if column.startswith("!"):
+            made.add_column(column[1:], no_wrap=True)
+        elif column.startswith(">"):
             made.add_column(column[1:], justify="right", no_wrap=True)
         else:
             made.add_column(column, overflow="fold")
@@ -126,6 +130,7 @@ def findings(report: DetectReport, library: Library, letters: DeadLetterFile, *,
                 "refused_rules": [str(error) for error in report.refused],
                 "events": report.events,
                 "dead_letters": report.dead_letters,
+                "unreadable": str(report.unreadable) if report.unreadable else None,
             }
         )
     elif style in {"jsonl", "ocsf"}:
@@ -181,7 +186,7 @@ def incidents(found: Sequence[Incident], *, as_json: bool) -> None:
     if not found:
         out().print("No incidents. Findings become incidents with `threatmatrix detect --save`, or in a replay.")
         return
-    made = table("Incidents", "id", "severity", "status", "what", "chain", "principals", "from")
+    made = table("Incidents", "!id", "severity", "status", "what", "chain", "principals", "from")
     for each in found:
         made.add_row(
             each.incident_id,
@@ -189,7 +194,7 @@ def incidents(found: Sequence[Incident], *, as_json: bool) -> None:
             each.status,
             escape(each.title),
             escape(" → ".join(step.technique for step in each.chain)),
-            _who(each.principals),
+            _who(each.principals, most=1),
             when(each.first_time),
         )
     out().print(made)
@@ -204,7 +209,9 @@ def story(told: IncidentStory, library: Library, *, as_json: bool) -> None:
     console = out()
     console.print(f"[bold]{incident.incident_id}[/]  {_severity(incident.severity)}  {incident.status}")
     console.print(escape(incident.title))
-    console.print(f"system {escape(incident.system or '–')}, model {escape(incident.model or '–')}, from {incident.origin}")
+    console.print(
+        f"system {escape(incident.system or '–')}, model {escape(incident.model or '–')}, from {incident.origin}"
+    )
     console.print(f"{when(incident.first_time)} to {when(incident.last_time)}\n")
     chain = table("Chain of techniques", ">", "technique", "first seen", ">events", "findings")
     by_id = {finding.finding_id: finding for finding in told.findings}
@@ -220,10 +227,12 @@ def story(told: IncidentStory, library: Library, *, as_json: bool) -> None:
             escape(said[0] + more if said else ""),
         )
     console.print(chain)
-    people = table("\nPrincipals, by their share of non-identical probes", "principal", ">probes", ">share")
-    for principal in incident.principals:
+    console.print("\n[bold]Principals, by their share of non-identical probes[/]")
+    people = table("", "principal", ">probes", ">share")
+    for principal in incident.principals[:_MOST]:
         people.add_row(escape(principal.principal), str(principal.probes), f"{principal.share:.1%}")
     console.print(people)
+    _and_more(len(incident.principals))
     console.print()
     runs(told.runs, told.actions, as_json=False)
 
@@ -236,12 +245,26 @@ def runs(found: Sequence[RunRecord], taken: Sequence[ActionRecord], *, as_json: 
     if not found:
         out().print("No playbook runs; nothing to do.")
         return
-    made = table("Playbook runs", "run", "incident", "state", "started", "plan")
-    for run in found:
+    made = table("Playbook runs", "!run", "!incident", "state", "started", "plan")
+    for run in found[:_MOST]:
         made.add_row(run.run_id, run.incident_id, run.state.value, when(run.started), run.plan_hash[:12])
     out().print(made)
+    _and_more(len(found))
     out().print()
     actions(taken, as_json=False)
+
+
+def _and_more(count: int) -> None:
+    if count > _MOST:
+        out().print(f"… and {count - _MOST} more; --format json shows all", style="dim")
+
+
+def _on(action: ActionRecord) -> str:
+    """What an action is about, in a few words."""
+    params = action.params
+    limits = ", ".join(f"{name} {value:g}" for name, value in sorted(params.get("params", {}).items()))
+    about = params.get("principal") or params.get("url") or params.get("instruction") or f"model {params.get('model')}"
+    return f"{about}, {limits}" if limits else str(about)
 
 
 def actions(found: Sequence[ActionRecord], *, as_json: bool) -> None:
@@ -249,11 +272,14 @@ def actions(found: Sequence[ActionRecord], *, as_json: bool) -> None:
     if as_json:
         plain_json([asdict(action) for action in found])
         return
-    made = table("Actions", "state", "action", "on", "outcome", "key")
-    for action in sorted(found, key=lambda a: a.state is not ActionState.unknown):
-        on = ", ".join(f"{name}={value}" for name, value in sorted(action.params.items()))
-        made.add_row(action.state.value, action.action, escape(on), escape(action.outcome), action.idempotency_key)
+    doubtful = any(action.state is ActionState.unknown for action in found)
+    made = table("Actions", "!at", "!action", "on", "!state", "key" if doubtful else "outcome")
+    first_unknown = sorted(found, key=lambda a: (a.state is not ActionState.unknown, a.intent_at))
+    for action in first_unknown[:_MOST]:
+        last = action.idempotency_key if doubtful else action.outcome
+        made.add_row(when(action.intent_at), action.action, escape(_on(action)), action.state.value, escape(last))
     out().print(made)
-    waiting = sum(action.state is ActionState.unknown for action in found)
-    if waiting:
+    _and_more(len(found))
+    if doubtful:
+        waiting = sum(action.state is ActionState.unknown for action in found)
         warn(f"{waiting} doubtful: decide with `threatmatrix respond decide KEY --happened|--did-not-happen --by NAME`")

@@ -54,7 +54,9 @@ def show_replay(report: ReplayReport, library: Library, *, as_json: bool) -> Non
         plain_json(asdict(report) | {"case": report.case.slug})
         return
     console = out()
-    console.print(f"[bold]{escape(report.case.name)}[/] · seed {report.seed} · {report.samples} samples · {report.system}")
+    console.print(
+        f"[bold]{escape(report.case.name)}[/] · seed {report.seed} · {report.samples} samples · {report.system}"
+    )
     console.print(
         f"product accuracy {report.model_accuracy:.3f} · monitor threshold {report.threshold:.3f} from "
         f"{report.calibrated_on} reference inputs\n"
@@ -147,9 +149,10 @@ def _honest(report: ReplayReport) -> None:
     honest = report.honest
     console = out()
     console.print(
-        f"\n[bold]Honest clients[/]: {honest.clients} clients, {honest.events} events, {honest.findings} findings on them, "
-        f"{honest.named} swept into an attacker's cluster; {honest.refused} of {honest.requests_defended} requests "
-        f"refused under the response; accuracy {_rate(honest.accuracy_before)} → {_rate(honest.accuracy_after)}"
+        f"\n[bold]Honest clients[/]: {honest.clients} clients, {honest.events} events, "
+        f"{honest.findings} findings on them, {honest.named} swept into an attacker's cluster; "
+        f"{honest.refused} of {honest.requests_defended} requests refused under the response; "
+        f"accuracy {_rate(honest.accuracy_before)} → {_rate(honest.accuracy_after)}"
     )
     for case in report.hard_negatives:
         outcome = "no alarm" if case.alarm_at is None else f"alarm at input {case.alarm_at}"

@@ -34,9 +34,12 @@ def replay(
         typer.Option("--scope", help="Your scope.yaml (default: one for the reference target, on loopback only)."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=2, help="Attacked samples (default: what the case's replay.yaml says).")
+        int | None,
+        typer.Option("--samples", min=2, help="Attacked samples (default: what the case's replay.yaml says)."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the upper bound of queries; attack nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the upper bound of queries; attack nothing.")
+    ] = False,
     output_format: Annotated[TableOrJson, typer.Option("--format", help="How to print.")] = TableOrJson.table,
 ) -> None:
     """Attack a real model over real HTTP, see it in its telemetry, stop it, and attack again to prove it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from threatmatrix.cli.settings import Settings, settings_of
+from threatmatrix.model.errors import UsageError
 
 if TYPE_CHECKING:
     from threatmatrix.model.response import RunRecord
@@ -24,6 +25,10 @@ class TableOrJson(StrEnum):
     json = "json"
 
 
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", help="host or host:port that http-api actions may reach, besides this machine."),
+]
 Format = Annotated[TableOrJson, typer.Option("--format", help="How to print.")]
 
 incidents_app = typer.Typer(help="Findings that belong together, as an ordered chain of techniques.")
@@ -67,18 +72,23 @@ def show(
 def run(
     ctx: typer.Context,
     incident_id: Annotated[str, typer.Argument(metavar="ID", help="The incident to respond to.")],
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A playbook variable, for example __notify_url__=http://…"),
+    ] = None,
+    allow_host: AllowHost = None,
     output_format: Format = TableOrJson.table,
 ) -> None:
     """Run the playbook of the furthest technique in the incident's chain; only what is new is done."""
-    with _responder(settings_of(ctx)) as responder:
+    with _responder(settings_of(ctx), variables=_pairs(variables or ()), allow_hosts=allow_host or ()) as responder:
         done = responder.respond_to(incident_id)
         _show([done] if done else [], responder, as_json=output_format is TableOrJson.json)
 
 
 @respond_app.command("resume")
-def resume(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+def resume(ctx: typer.Context, allow_host: AllowHost = None, output_format: Format = TableOrJson.table) -> None:
     """Finish runs that a crash interrupted; what may or may not have happened waits for a human."""
-    with _responder(settings_of(ctx)) as responder:
+    with _responder(settings_of(ctx), allow_hosts=allow_host or ()) as responder:
         finished = responder.resume()
         _show(finished, responder, as_json=output_format is TableOrJson.json)
 
@@ -122,12 +132,31 @@ def undo(
 
 
 @contextmanager
-def _responder(settings: Settings) -> Iterator[Responder]:
-    from threatmatrix.workflows.respond import Responder
+def _responder(
+    settings: Settings, *, variables: Mapping[str, str] | None = None, allow_hosts: Sequence[str] = ()
+) -> Iterator[Responder]:
+    from threatmatrix.workflows.respond import LOOPBACK, Responder
 
     home = settings.open_home()
     with home.open_store() as store:
-        yield Responder(store, settings.load_library(), home.policy, clock=lambda: time.time_ns() // 1000)
+        yield Responder(
+            store,
+            settings.load_library(),
+            home.policy,
+            clock=lambda: time.time_ns() // 1000,
+            variables=variables,
+            allowed_hosts=(*LOOPBACK, *allow_hosts),
+        )
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text!r} is not NAME=VALUE", hint="For example --set __ttl_seconds__=3600")
+        pairs[name] = value
+    return pairs
 
 
 def _show(runs: Sequence[RunRecord], responder: Responder, *, as_json: bool) -> None:

@@ -25,7 +25,8 @@ class Rate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleOutcome:
     """What became of one sample. ``claimed`` is the attack's own word; ``confirmed`` was measured by
-    fresh queries that the attack never saw, at the stated norm."""
+    fresh queries that the attack never saw, at the stated norm.
+    """
 
     index: int
     claimed: bool

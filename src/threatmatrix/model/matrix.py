@@ -31,6 +31,8 @@ Relation = Literal["exact", "close", "broader", "narrower", "partial"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
+    """A source: its title and, where it has one, its address."""
+
     title: str
     url: str = ""
 
@@ -46,6 +48,8 @@ class ExternalId:
 
 @dataclass(frozen=True, slots=True)
 class Tactic:
+    """A column of the matrix: what the adversary wants to reach."""
+
     slug: str
     name: str
     position: int  # column in the matrix, from 0
@@ -154,6 +158,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class CaseStep:
+    """One step of a case study, in order."""
+
     technique: str  # slug
     tactic: str  # slug
     description: str
@@ -172,6 +178,8 @@ class ReplaySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseStudy:
+    """What somebody did to a real system, as an ordered chain of techniques."""
+
     slug: str
     name: str
     type: Literal["incident", "exercise"]

@@ -51,6 +51,8 @@ class Incident:
 
 
 class RunState(StrEnum):
+    """Where a playbook run stands."""
+
     running = "running"
     done = "done"
     failed = "failed"

@@ -135,7 +135,8 @@ def _policy(
             },
         )
         for share in incident.principals
-        if share.probes > 0 and share.principal not in never
+        if share.probes > 0
+        and share.principal not in never
         and (share.share >= floor or (share.share > 0 and share.probes >= enough))
     ]
 

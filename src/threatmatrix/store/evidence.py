@@ -53,6 +53,9 @@ class EvidenceLog:
         """
 
         def work(connection: Connection) -> Evidence:
+            if connection.dialect.name == "postgresql":
+                # one appender at a time, or two would follow the same record (SQLite's write lock does it there)
+                connection.exec_driver_sql("LOCK TABLE evidence IN EXCLUSIVE MODE")
             if connection.scalar(select(evidence.c.position).where(evidence.c.evidence_id == item.evidence_id)):
                 raise StoreError(
                     f"{self._database.where}: evidence {item.evidence_id!r} is there already",

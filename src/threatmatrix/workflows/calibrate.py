@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from threatmatrix.detect.calibrate import calibrate as learn
 from threatmatrix.knowledge import Library
@@ -20,7 +21,7 @@ __all__ = ["calibrate", "load_calibrations", "save_calibrations"]
 
 
 def calibrate(
-    files: Sequence[Path | str],
+    files: Sequence[Path | Literal["-"]],
     *,
     library: Library,
     now: int,

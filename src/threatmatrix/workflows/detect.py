@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.monitors import Monitor, build_monitor
+from threatmatrix.detect.monitors import build_monitor
 from threatmatrix.detect.session import Session
 from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration, Finding, NoVisibility
-from threatmatrix.model.errors import RuleError
-from threatmatrix.model.matrix import MonitorSpec
+from threatmatrix.model.errors import InputError, RuleError
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.telemetry.systems import Resolver
 
-__all__ = ["DetectReport", "build_session", "detect", "monitor_for"]
+__all__ = ["DetectReport", "build_session", "detect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +31,19 @@ class DetectReport:
     refused: tuple[RuleError, ...]
     events: int
     dead_letters: int
+    unreadable: InputError | None = None  # a file that broke off: what stands before the break was judged
 
 
 def build_session(library: Library, calibrations: Sequence[Calibration]) -> tuple[Session, tuple[RuleError, ...]]:
     """A detection session with every rule and monitor of the library, and the rules that were refused."""
     techniques = library.techniques.values()
     rules = compile_rules([rule for technique in techniques for rule in technique.rules])
-    monitors = [monitor_for(spec, t.slug, calibrations) for t in techniques for spec in t.monitors]
+    monitors = [build_monitor(spec, t.slug, calibrations) for t in techniques for spec in t.monitors]
     return Session(RuleEngine(rules), monitors), tuple(rules.refused)
 
 
-def monitor_for(spec: MonitorSpec, technique: str, calibrations: Sequence[Calibration]) -> Monitor:
-    """The monitor that the library asks for; ``quantile`` is calibration's, not the monitor's."""
-    params = {name: value for name, value in spec.params.items() if name != "quantile"}
-    return build_monitor(dataclasses.replace(spec, params=params), technique, calibrations)
-
-
 def detect(
-    files: Sequence[Path | str],
+    files: Sequence[Path | Literal["-"]],
     *,
     library: Library,
     calibrations: Sequence[Calibration] = (),
@@ -61,19 +55,25 @@ def detect(
 ) -> DetectReport:
     """Read logs (``-`` is standard input) and judge every event.
 
-    Malformed lines go to ``dead_letters``. Raises InputError for a file that cannot be read, UnknownNameError
-    for an unknown source.
+    Malformed lines go to ``dead_letters``. Raises InputError for a file that cannot be opened, UnknownNameError for
+    an unknown source, both before anything is judged. A file that breaks off later (a truncated gzip) is named in the
+    report: no finding is lost for it, and the run must not pass for complete.
     """
     session, refused = build_session(library, calibrations)
     resolver = Resolver(systems)
     latest: dict[str, Finding] = {}  # a finding that grows keeps its id: the last word counts
     events = 0
-    for batch in read_events(files, source=source, dead_letters=dead_letters, secret=secret):
-        for finding in session.feed([resolver.resolve(event) for event in batch]):
-            latest[finding.finding_id] = finding
-        events += len(batch)
-        if on_progress:
-            on_progress(events)
+    unreadable: InputError | None = None
+    batches = read_events(files, source=source, dead_letters=dead_letters, secret=secret)
+    try:
+        for batch in batches:
+            for finding in session.feed([resolver.resolve(event) for event in batch]):
+                latest[finding.finding_id] = finding
+            events += len(batch)
+            if on_progress:
+                on_progress(events)
+    except InputError as error:
+        unreadable = error
     findings = sorted(latest.values(), key=lambda f: (f.first_time, f.finding_id))
     return DetectReport(
         findings=tuple(findings),
@@ -81,4 +81,5 @@ def detect(
         refused=refused,
         events=events,
         dead_letters=dead_letters.count if dead_letters else 0,
+        unreadable=unreadable,
     )

@@ -20,11 +20,18 @@ _LAKE_BATCH = 20_000  # a Parquet file per tick would be thousands of tiny ones;
 class LiveLoop:
     """Follows one log. A context manager: leaving it judges what is left and closes the lake.
 
-    ``responder`` None only watches: findings, but no incidents and no policy.
+    ``source`` names the log's reader. ``responder`` None only watches: findings, but no incidents and no policy.
     """
 
     def __init__(
-        self, log: Path, source: str, session: Session, lake: Lake, letters: DeadLetterFile, responder: Responder | None
+        self,
+        log: Path,
+        source: str,
+        *,
+        session: Session,
+        lake: Lake,
+        letters: DeadLetterFile,
+        responder: Responder | None = None,
     ) -> None:
         self._tail = LogTail(log, source)
         self._session = session

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Finding
-from threatmatrix.model.response import ActionRecord, Incident, RunRecord
-from threatmatrix.respond.actions import Executor, default_executors
+from threatmatrix.model.response import ActionRecord, Incident, RunRecord, RunState
+from threatmatrix.respond.actions import default_executors
 from threatmatrix.respond.cacao import Playbook, load_playbook
 from threatmatrix.respond.incidents import record_findings
 from threatmatrix.respond.runner import Runner
 from threatmatrix.store import Store
 
-__all__ = ["IncidentStory", "Responder", "story"]
+__all__ = ["LOOPBACK", "IncidentStory", "Responder", "story"]
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Where http-api actions may go unless somebody allows more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def story(store: Store, incident_id: str) -> IncidentStory:
 class Responder:
     """Joins findings into incidents and runs the playbook of the gravest technique that has one.
 
-    ``policy_path`` is where the snapshot for the gateway is published; ``clock`` gives µs.
+    ``policy_path`` is where the snapshot for the gateway is published; ``clock`` gives µs; ``variables`` are values for
+    the playbook's own; ``allowed_hosts`` (``host`` or ``host:port``) are those that its http-api actions may reach.
     """
 
     def __init__(
@@ -54,13 +58,13 @@ class Responder:
         *,
         clock: Callable[[], int],
         variables: Mapping[str, str] | None = None,
-        extra: Mapping[str, Executor] | None = None,
+        allowed_hosts: Iterable[str] = LOOPBACK,
     ) -> None:
         self._store = store
         self._clock = clock
         self._library = library
         self._variables = dict(variables or {})
-        executors = {**default_executors(store, policy_path, clock), **(extra or {})}
+        executors = default_executors(store, policy_path, clock, allowed_hosts=allowed_hosts)
         self._runner = Runner(store, executors, clock)
 
     def handle(self, findings: Sequence[Finding]) -> list[RunRecord]:
@@ -109,4 +113,7 @@ class Responder:
         playbook = self.playbook_for(incident)
         if playbook is None:
             return None
-        return self._runner.start(playbook, incident, variables=self._variables)
+        run = self._runner.start(playbook, incident, variables=self._variables)
+        if run.state is RunState.done and incident.status == "open":
+            self._store.incidents.set_status(incident.incident_id, "contained")  # a new principal opens it again
+        return run

@@ -17,7 +17,7 @@ def hasher(key: bytes = b"k", radius: float = RADIUS) -> StableHash:
 
 
 @pytest.mark.parametrize("key", [b"a", b"b", b"c"])
-def test_recall_of_pairs_within_the_threshold(key: bytes) -> None:
+def test_hash_recall_of_pairs_within_the_threshold_without_the_cap(key: bytes) -> None:
     rng = np.random.default_rng(0)
     first = rng.integers(-60, 61, (20_000, 64)).astype(np.int8)
     step = rng.standard_normal(first.shape)

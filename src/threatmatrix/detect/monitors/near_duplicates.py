@@ -24,7 +24,8 @@ __all__ = ["NearDuplicateMonitor"]
 NAME = "near-duplicate-clusters"
 TITLE = "Cluster of near-duplicate queries"
 
-# Chosen by measurement (docs/monitors.md): worst-case recall of one pair at the threshold, and cost.
+# Chosen by measurement (docs/monitors.md). The tables keep .99 of pairs at the threshold; REACH bounds the cost
+# and gives up lone pairs in crowded buckets.
 TABLES = 16
 HASHES = 6
 WIDTH = 4.0  # of a bucket, in thresholds
@@ -92,7 +93,8 @@ class NearDuplicateMonitor:
                 details={"cluster_size": 63, "threshold": 0.41, "quantile": 0.001, "calibrated_on": 598,
                          "probes_per_minute": 29.1})
 
-    Parameters: ``window_seconds`` of event time an input is remembered; ``max_entries`` inputs per state
+    Parameters: ``quantile`` of the calibrations to go by: one learnt at another quantile is none (None: any);
+    ``window_seconds`` of event time an input is remembered; ``max_entries`` inputs per state
     at most, the oldest go first; ``max_states`` (tenant, model, projection) at most, the one least
     recently used goes first. Memory: about 1.1 KB an input.
     """
@@ -107,6 +109,7 @@ class NearDuplicateMonitor:
         severity: Severity = Severity.high,
         calibrations: Iterable[Calibration] = (),
         alarm_at: float = 15,
+        quantile: float | None = None,
         window_seconds: float = 86_400,
         max_entries: float = 200_000,
         max_states: float = 64,
@@ -120,7 +123,11 @@ class NearDuplicateMonitor:
         self.technique, self.severity = technique, severity
         self.alarm_at, self.max_entries, self._max_states = int(alarm_at), int(max_entries), int(max_states)
         self.window = int(window_seconds * 1_000_000)
-        self._calibrations = {(c.model, c.vec_key): c for c in calibrations if c.monitor == NAME}
+        self._calibrations = {
+            (c.model, c.vec_key): c
+            for c in calibrations
+            if c.monitor == NAME and (quantile is None or c.quantile == quantile)
+        }
         self._states: dict[tuple[str, Space], _State] = {}  # least recently used first
         self._sight = Sight(NAME, TITLE, technique, NEEDS)
         self.retries = 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from threatmatrix.detect.monitors import build_monitor
 from threatmatrix.emulate.reference.digits import accuracy
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration, Finding
@@ -19,7 +20,6 @@ from threatmatrix.model.response import ActionState, Incident
 from threatmatrix.remediate.compare import wilson
 from threatmatrix.store import Store
 from threatmatrix.telemetry.reading import read_events
-from threatmatrix.workflows.detect import monitor_for
 from threatmatrix.workflows.replay.lab import Lab
 from threatmatrix.workflows.replay.measure import Baseline, Live, LiveRun
 from threatmatrix.workflows.replay.plan import ADAPTIVE, ATTACKS, ReplayPlan
@@ -35,7 +35,7 @@ from threatmatrix.workflows.replay.report import (
     rates_of,
 )
 
-__all__ = ["Measured", "adopt", "conclude"]
+__all__ = ["Measured", "conclude"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Measured:
 
 
 def conclude(measured: Measured, users: Store, *, created: int, seconds: float) -> ReplayReport:
-    """Write the evidence into the user's store and return the whole report."""
-    lab, baseline, live = measured.lab, measured.baseline, measured.live
+    """Write the evidence and the story into the user's store and return the whole report."""
+    lab, baseline = measured.lab, measured.baseline
     events = [e for batch in read_events([lab.workspace / "live.jsonl"], source="gateway") for e in batch]
     incident = _incident(measured.store)
     findings = measured.store.findings.many(list(incident.finding_ids))
@@ -83,49 +83,46 @@ def conclude(measured: Measured, users: Store, *, created: int, seconds: float) 
         honest=_honest(measured, findings),
         hard_negatives=tuple(HardNegative(name=n, inputs=i, alarm_at=a) for n, i, a in measured.hard_negatives),
         chain=tuple(step.technique for step in incident.chain),
-        incident_id=incident.incident_id,
+        incident_id=adopted_id(incident.incident_id, run_id),
         blocked_principals=tuple(dict.fromkeys(blocked)),
         actions=dict(Counter(action.state.value for action in actions)),
         evidence=(),
         seconds=seconds,
     )
-    evidence = [users.evidence.append(each) for each in _evidence(measured, report, incident, created)]
-    return dataclasses.replace(report, evidence=tuple(evidence))
+    evidence = [users.evidence.append(each) for each in _evidence(measured, report, created)]
+    adopt(measured.store, users, incident.incident_id, origin=run_id)
+    return replace(report, evidence=tuple(evidence))
+
+
+def adopted_id(incident_id: str, origin: str) -> str:
+    """The id of a replay's incident in the user's store: the same seed run twice tells two stories."""
+    return "inc-" + hashlib.sha256(f"{origin}:{incident_id}".encode()).hexdigest()[:12]
 
 
 def adopt(workspace: Store, users: Store, incident_id: str, *, origin: str) -> None:
     """Copy an incident with its findings, runs and actions into the user's store, so that the story can be read there.
 
-    Ids get the replay's run id in front: the same seed run twice tells two stories. No policy is copied.
+    No policy is copied: what was enforced in a replay is nothing to the user's gateways.
     """
-    incident = workspace.incidents.get(incident_id)
-    names = {finding_id: f"{origin}:{finding_id}" for finding_id in incident.finding_ids}
+    incident, new_id = workspace.incidents.get(incident_id), adopted_id(incident_id, origin)
+
+    def renamed(key: str) -> str:
+        return key.replace(incident_id, new_id)  # run ids and idempotency keys begin with the incident's id
+
+    names = {finding_id: f"{new_id}:{finding_id}" for finding_id in incident.finding_ids}
     users.findings.save(
-        dataclasses.replace(finding, finding_id=names[finding.finding_id])
+        replace(finding, finding_id=names[finding.finding_id])
         for finding in workspace.findings.many(list(incident.finding_ids))
     )
-    users.incidents.save(
-        [dataclasses.replace(
-            incident,
-            incident_id=f"{origin}:{incident_id}",
-            finding_ids=tuple(names[each] for each in incident.finding_ids),
-            chain=tuple(
-                dataclasses.replace(step, finding_ids=tuple(names[each] for each in step.finding_ids))
-                for step in incident.chain
-            ),
-            origin=origin,
-        )]
-    )
-    for run in workspace.ledger.runs(incident_id=incident_id):
+    chain = tuple(replace(step, finding_ids=tuple(names[each] for each in step.finding_ids)) for step in incident.chain)
+    finding_ids = tuple(names.values())
+    users.incidents.save([replace(incident, incident_id=new_id, finding_ids=finding_ids, chain=chain, origin=origin)])
+    for run in workspace.ledger.runs(incident_id):
         users.ledger.adopt(
-            dataclasses.replace(run, run_id=f"{origin}:{run.run_id}", incident_id=f"{origin}:{incident_id}"),
+            replace(run, run_id=renamed(run.run_id), incident_id=new_id),
             workspace.ledger.plan(run.run_id),
             [
-                dataclasses.replace(
-                    action,
-                    run_id=f"{origin}:{run.run_id}",
-                    idempotency_key=f"{origin}:{action.idempotency_key}",
-                )
+                replace(action, run_id=renamed(run.run_id), idempotency_key=renamed(action.idempotency_key))
                 for action in workspace.ledger.actions(run.run_id)
             ],
         )
@@ -191,7 +188,7 @@ def _alarms_in_isolation(measured: Measured, name: str) -> list[int | None]:
     for outcome in baseline.results[name, "plain"].outcomes:
         part = mine[at : at + outcome.queries]
         at += outcome.queries
-        found = monitor_for(spec, "online-evasion", baseline.calibrations).feed(part)
+        found = build_monitor(spec, "online-evasion", baseline.calibrations).feed(part)
         position = {event.event_id: number for number, event in enumerate(part, 1)}
         alarms.append(min((position[f.alarm_event] for f in found), default=None))
     assert at == len(mine), f"{lab.workspace}: the log has {len(mine)} rows of {account}, the attack counted {at}"
@@ -217,7 +214,7 @@ def _honest(measured: Measured, live_findings: Sequence[Finding]) -> HonestRow:
     )
 
 
-def _evidence(measured: Measured, report: ReplayReport, incident: Incident, created: int) -> list[Evidence]:
+def _evidence(measured: Measured, report: ReplayReport, created: int) -> list[Evidence]:
     """One record for each cell that the case's visible steps name and a procedure replayed."""
     library, made = measured.library, []
     responded = report.actions.get("done", 0) > 0
@@ -226,7 +223,9 @@ def _evidence(measured: Measured, report: ReplayReport, incident: Incident, crea
             continue
         rows = [row for row in report.attacks if row.technique == step.technique]
         detections = [row for row in report.detections if row.technique == step.technique]
-        recon = [r.result for r in measured.live.runs if r.procedure == "read-metadata" and r.procedure in step.procedures]
+        recon = [
+            r.result for r in measured.live.runs if r.procedure == "read-metadata" and r.procedure in step.procedures
+        ]
         in_chain = step.technique in report.chain
         made.append(
             evidence_of(
@@ -238,12 +237,13 @@ def _evidence(measured: Measured, report: ReplayReport, incident: Incident, crea
                 run_id=report.run_id,
                 seed=report.seed,
                 created=created,
-                emulated=any(r.before_vs_control.low > 0 for r in rows) or any(result.outcomes[0].confirmed for result in recon),
+                emulated=any(r.before_vs_control.low > 0 for r in rows)
+                or any(result.outcomes[0].confirmed for result in recon),
                 detected=in_chain or any(row.live_alarm is not None for row in detections),
                 responded=in_chain and responded,
                 record={
                     "technique_name": library.technique(step.technique).name,
-                    "incident": f"{report.run_id}:{incident.incident_id}",
+                    "incident": report.incident_id,
                     "figures": [_figure(row, detections) for row in rows],
                     "detections": [asdict(row) for row in detections],
                     "controls": [asdict(c) for c in report.controls if c.procedure in {r.procedure for r in rows}],

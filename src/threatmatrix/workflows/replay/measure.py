@@ -203,7 +203,9 @@ def measure_hard_negatives(lab: Lab, library: Library, baseline: Baseline) -> li
             already = scene.log.stat().st_size if scene.log.exists() else 0
             for request in traffic:
                 scene.street.send(request.account, request.user_agent, request.rows, START + request.offset_us)
-            events = [e for batch in read_events([scene.log], source="gateway") for e in batch][_lines(scene, already) :]
+            events = [e for batch in read_events([scene.log], source="gateway") for e in batch][
+                _lines(scene, already) :
+            ]
             alarm = first_alarm(events, session.feed(events))
             found.append((name, inputs, alarm))
     return found

@@ -20,7 +20,7 @@ from threatmatrix.workflows.detect import build_session
 from threatmatrix.workflows.home import Home
 from threatmatrix.workflows.live import LiveLoop
 from threatmatrix.workflows.replay.beside import beside
-from threatmatrix.workflows.replay.conclude import Measured, adopt, conclude
+from threatmatrix.workflows.replay.conclude import Measured, conclude
 from threatmatrix.workflows.replay.lab import START, Lab, build_lab
 from threatmatrix.workflows.replay.measure import (
     Baseline,
@@ -84,9 +84,7 @@ def replay(
             measured = Measured(lab, library, plan, baseline, controlled.result(), live, hard, store)
             progress.stage("writing the evidence")
             with home.open_store() as users:
-                report = conclude(measured, users, created=now, seconds=time.monotonic() - began)
-                adopt(store, users, report.incident_id, origin=report.run_id)
-    return report
+                return conclude(measured, users, created=now, seconds=time.monotonic() - began)
 
 
 def _with_share(lab: Lab, plan: ReplayPlan) -> Lab:
@@ -139,6 +137,7 @@ def _live(lab: Lab, library: Library, baseline: Baseline, store: Store, progress
         def start_loop(scene: Scene) -> LiveLoop:
             session, _ = build_session(library, baseline.calibrations)
             responder = Responder(store, library, scene.policy, clock=lambda: scene.now)
-            return LiveLoop(scene.log, "gateway", session, Lake(lab.workspace / "lake"), letters, responder)
+            lake = Lake(lab.workspace / "lake")
+            return LiveLoop(scene.log, "gateway", session=session, lake=lake, letters=letters, responder=responder)
 
         return run_live(lab, library, baseline, start_loop, progress.stage)
