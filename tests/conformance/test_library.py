@@ -5,12 +5,10 @@ With THREATMATRIX_LIBRARY=DIR the same suite walks the library with that directo
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from threatmatrix.detect.calibrate import calibrate
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import MONITORS, build_monitor
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
@@ -132,10 +129,7 @@ def test_a_rule_fires_on_its_attack_sample_and_not_on_the_benign_one(rule: RuleS
 )
 def test_a_monitor_exists_and_takes_its_numbers(technique: Technique, spec: MonitorSpec) -> None:
     assert spec.use in MONITORS
-    learnt = set(spec.params) & {"quantile"}  # the number that calibration takes, the others are the monitor's
-    assert learnt <= set(inspect.signature(calibrate).parameters)
-    own = {name: value for name, value in spec.params.items() if name not in learnt}
-    assert build_monitor(replace(spec, params=own), technique.slug).name == spec.use
+    assert build_monitor(spec, technique.slug).name == spec.use
 
 
 # --- procedures -----------------------------------------------------------------------------------
