@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from threatmatrix.cli.printing import out, table
+from threatmatrix.cli.printing import out, safe, table
 
 if TYPE_CHECKING:
     from threatmatrix.workflows.coverage import CoverageReport
@@ -28,8 +26,8 @@ def show_coverage(report: CoverageReport) -> None:
             if count
         ]
         made.add_row(
-            "" if view.cell.tactic == shown else escape(names[view.cell.tactic]),
-            ("  " if view.technique.parent else "") + escape(view.technique.name),
+            "" if view.cell.tactic == shown else safe(names[view.cell.tactic]),
+            ("  " if view.technique.parent else "") + safe(view.technique.name),
             "[orange3]ml[/]" if view.technique.kind == "ml" else "[dim]enterprise[/]",
             ", ".join(have),
             *(

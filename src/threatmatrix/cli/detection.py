@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from threatmatrix.cli.options import Format, TableOrJson
 from threatmatrix.cli.progress import progress
 from threatmatrix.cli.settings import settings_of
-from threatmatrix.model.detection import Severity
+from threatmatrix.model.detection import Finding, Severity
+from threatmatrix.model.errors import StoreError, ThreatmatrixError
+
+if TYPE_CHECKING:
+    from threatmatrix.model.response import Incident
+    from threatmatrix.workflows.home import Home
 
 __all__ = ["register"]
 
@@ -21,11 +28,6 @@ class FindingFormat(StrEnum):
     json = "json"
     jsonl = "jsonl"
     ocsf = "ocsf"
-
-
-class TableOrJson(StrEnum):
-    table = "table"
-    json = "json"
 
 
 class Level(StrEnum):
@@ -75,13 +77,14 @@ def calibrate(
     output: Annotated[
         Path | None, typer.Option("--output", help="Calibration file (default: in the home folder).")
     ] = None,
-    output_format: Annotated[TableOrJson, typer.Option("--format", help="How to print.")] = TableOrJson.table,
+    output_format: Format = TableOrJson.table,
 ) -> None:
     """Learn the monitors' thresholds from reference traffic, and say from how many inputs."""
-    from threatmatrix.cli import printing
+    from threatmatrix.cli.finding_tables import show_calibrations
     from threatmatrix.workflows import calibrate as workflow
 
     settings = settings_of(ctx)
+    path = output or settings.open_home().ensure().calibration
     with progress(quiet=settings.quiet) as shown:
         shown.stage("reading the reference traffic")
         found = workflow.calibrate(
@@ -93,9 +96,8 @@ def calibrate(
             now=_now(),
             on_progress=shown.step,
         )
-    path = output or settings.open_home().ensure().calibration
     workflow.save_calibrations(path, found)
-    printing.calibrations(found, path, as_json=output_format is TableOrJson.json)
+    show_calibrations(found, path, as_json=output_format is TableOrJson.json)
 
 
 def detect(
@@ -123,7 +125,7 @@ def detect(
     A monitor without calibration, and a rule whose fields the log does not have, is reported as no visibility:
     that is never the same as clean.
     """
-    from threatmatrix.cli import printing
+    from threatmatrix.cli.finding_tables import next_step, show_findings
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
     from threatmatrix.workflows import detect as workflow
     from threatmatrix.workflows.calibrate import load_calibrations
@@ -131,28 +133,37 @@ def detect(
     settings = settings_of(ctx)
     home = settings.open_home()
     library = settings.load_library()
+    known = load_calibrations(calibration or home.calibration, must_exist=calibration is not None)
     with DeadLetterFile(dead_letters or home.dead_letters) as letters, progress(quiet=settings.quiet) as shown:
         shown.stage("judging events")
         report = workflow.detect(
             ["-" if name == "-" else Path(name) for name in files],
             library=library,
-            calibrations=load_calibrations(calibration or home.calibration),
+            calibrations=known,
             systems=settings.load_systems(systems),
             source=source,
             dead_letters=letters,
             secret=home.secret() if home.root.exists() else None,
             on_progress=shown.step,
         )
-    if save:
-        from threatmatrix.respond.incidents import record_findings
-
-        with home.open_store() as store:
-            record_findings(store, report.findings, _now())
-    printing.findings(report, library, letters, style=output_format.value)
-    if report.unreadable:
-        raise report.unreadable
+    incidents, failure = _keep(home, report.findings) if save else (None, None)
+    show_findings(report, library, letters, style=output_format.value)
+    if failure := failure or report.unreadable:
+        raise failure
+    next_step(report, incidents)
     if any(finding.severity >= Severity[fail_on.value] for finding in report.findings):
         raise typer.Exit(1)
+
+
+def _keep(home: Home, findings: Sequence[Finding]) -> tuple[list[Incident] | None, ThreatmatrixError | None]:
+    """The incidents that changed, or what failed: findings are printed even where they cannot be kept."""
+    from threatmatrix.workflows.respond import keep
+
+    try:
+        with home.open_store() as store:
+            return keep(store, findings, _now()), None
+    except StoreError as failed:
+        return None, failed
 
 
 def _now() -> int:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from threatmatrix.cli.settings import settings_of
+from threatmatrix.model.errors import UsageError
 
 __all__ = ["register"]
 
@@ -39,12 +40,17 @@ def coverage(
     A cell is marked because there is evidence in the store, never because somebody typed a score.
     """
     from threatmatrix.cli.coverage_table import show_coverage
-    from threatmatrix.cli.printing import emit
+    from threatmatrix.cli.printing import emit, warn
     from threatmatrix.workflows import coverage as workflow
 
+    if output is not None and output_format is CoverageFormat.table:
+        raise UsageError("--output writes json, navigator or html", hint="Add one of them, for example --format html")
     settings = settings_of(ctx)
     with settings.open_home().open_store() as store:
         report = workflow.coverage(settings.load_library(), store, system=system)
+    if system is not None and system not in report.systems:
+        known = f"; there is for {', '.join(report.systems)}" if report.systems else ""
+        warn(f"no evidence for a system called {system!r}{known}")
     if output_format is CoverageFormat.table:
         show_coverage(report)
         return

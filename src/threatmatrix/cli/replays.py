@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from threatmatrix.cli.options import Format, TableOrJson
 from threatmatrix.cli.progress import progress
 from threatmatrix.cli.settings import settings_of
 
 __all__ = ["register"]
-
-
-class TableOrJson(StrEnum):
-    table = "table"
-    json = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +35,7 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the upper bound of queries; attack nothing.")
     ] = False,
-    output_format: Annotated[TableOrJson, typer.Option("--format", help="How to print.")] = TableOrJson.table,
+    output_format: Format = TableOrJson.table,
 ) -> None:
     """Attack a real model over real HTTP, see it in its telemetry, stop it, and attack again to prove it.
 

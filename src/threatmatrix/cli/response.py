@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from threatmatrix.cli.options import Format, TableOrJson
 from threatmatrix.cli.settings import Settings, settings_of
 from threatmatrix.model.errors import UsageError
 
@@ -20,16 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
-class TableOrJson(StrEnum):
-    table = "table"
-    json = "json"
-
-
 AllowHost = Annotated[
     list[str] | None,
     typer.Option("--allow-host", help="host or host:port that http-api actions may reach, besides this machine."),
 ]
-Format = Annotated[TableOrJson, typer.Option("--format", help="How to print.")]
 
 incidents_app = typer.Typer(help="Findings that belong together, as an ordered chain of techniques.")
 respond_app = typer.Typer(help="Run playbooks, finish interrupted ones, decide doubtful actions, undo.")
@@ -45,11 +39,12 @@ def register(app: typer.Typer) -> None:
 def incidents(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
     """List the incidents, the newest first."""
     if ctx.invoked_subcommand is None:
-        from threatmatrix.cli import printing
+        from threatmatrix.cli.response_tables import show_incidents
 
-        with settings_of(ctx).open_home().open_store() as store:
+        settings = settings_of(ctx)
+        with settings.open_home().open_store() as store:
             found = sorted(store.incidents.list(), key=lambda each: each.first_time, reverse=True)
-        printing.incidents(found, as_json=output_format is TableOrJson.json)
+        show_incidents(found, settings.load_library(), where=store.where, as_json=output_format is TableOrJson.json)
 
 
 @incidents_app.command("show")
@@ -59,13 +54,13 @@ def show(
     output_format: Format = TableOrJson.table,
 ) -> None:
     """Tell one incident: the chain, the principals, the findings, and what was done."""
-    from threatmatrix.cli import printing
+    from threatmatrix.cli.response_tables import show_story
     from threatmatrix.workflows.respond import story
 
     settings = settings_of(ctx)
     with settings.open_home().open_store() as store:
         found = story(store, incident_id)
-    printing.story(found, settings.load_library(), as_json=output_format is TableOrJson.json)
+    show_story(found, settings.load_library(), as_json=output_format is TableOrJson.json)
 
 
 @respond_app.command("run")
@@ -80,9 +75,16 @@ def run(
     output_format: Format = TableOrJson.table,
 ) -> None:
     """Run the playbook of the furthest technique in the incident's chain; only what is new is done."""
+    from threatmatrix.cli.printing import warn
+
     with _responder(settings_of(ctx), variables=_pairs(variables or ()), allow_hosts=allow_host or ()) as responder:
+        known = {each.run_id for each in responder.runs()}
         done = responder.respond_to(incident_id)
         _show([done] if done else [], responder, as_json=output_format is TableOrJson.json)
+        if done is None:
+            warn(f"no technique in the chain of {incident_id} has a playbook: a person decides what to do")
+        elif done.run_id in known:
+            warn(f"nothing new to do for {incident_id}: its latest run stands")
 
 
 @respond_app.command("resume")
@@ -124,11 +126,11 @@ def undo(
     output_format: Format = TableOrJson.table,
 ) -> None:
     """Withdraw every policy entry that the incident's playbook runs put in force."""
-    from threatmatrix.cli import printing
+    from threatmatrix.cli.response_tables import show_actions
 
     with _responder(settings_of(ctx)) as responder:
         undone = responder.undo(incident_id, by=by)
-        printing.actions(undone, as_json=output_format is TableOrJson.json)
+        show_actions(undone, as_json=output_format is TableOrJson.json)
 
 
 @contextmanager
@@ -160,6 +162,6 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
 
 
 def _show(runs: Sequence[RunRecord], responder: Responder, *, as_json: bool) -> None:
-    from threatmatrix.cli import printing
+    from threatmatrix.cli.response_tables import show_runs
 
-    printing.runs(runs, responder.actions(runs), as_json=as_json)
+    show_runs(runs, responder.actions(runs), as_json=as_json)

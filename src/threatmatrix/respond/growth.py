@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from threatmatrix.model.response import ActionRecord, ActionState, PolicyEntry
+from threatmatrix.model.response import ActionState, PolicyEntry
 from threatmatrix.respond.actions import entry_id_of
 from threatmatrix.respond.plan import POLICY_KINDS, PlannedAction, identity
 from threatmatrix.store import Store
@@ -33,12 +35,15 @@ def what_is_new(store: Store, incident_id: str, planned: Sequence[PlannedAction]
     history: dict[str, list[_Past]] = {}
     for past in _history(store, incident_id):
         history.setdefault(identity(past.action.action, past.action.params), []).append(past)
-    active = store.policy.active(now) if any(item.action in POLICY_KINDS for item in planned) else []
+    in_force: dict[str, list[PolicyEntry]] = {}
+    if any(item.action in POLICY_KINDS for item in planned):
+        for entry in store.policy.active(now):
+            in_force.setdefault(_content(entry.kind, entry.principal, entry.model, entry.params), []).append(entry)
     due: list[PlannedAction] = []
     for item in planned:
         past_items = history.get(identity(item.action, item.params), [])
         if item.action in POLICY_KINDS:
-            found = _policy_due(store, item, past_items, active, now)
+            found = _policy_due(store, item, past_items, in_force, now)
         else:
             found = item if _may_try(past_items) else None
         if found is not None:
@@ -47,11 +52,10 @@ def what_is_new(store: Store, incident_id: str, planned: Sequence[PlannedAction]
 
 
 def _history(store: Store, incident_id: str) -> Iterable[_Past]:
-    for run in store.ledger.runs(incident_id):
-        begun: dict[str, ActionRecord] = {a.idempotency_key: a for a in store.ledger.actions(run.run_id)}
-        for item in store.ledger.plan(run.run_id):
+    for run_id, plan, begun in store.ledger.history(incident_id):
+        for item in plan:
             action = PlannedAction(**item)
-            key = f"{run.run_id}:{action.step_id}:{action.n}"
+            key = f"{run_id}:{action.step_id}:{action.n}"
             record = begun.get(key)
             yield _Past(key, action, record.state if record else None, bool(record and record.decided_by))
 
@@ -61,12 +65,13 @@ def _may_try(past: Sequence[_Past]) -> bool:
 
 
 def _policy_due(
-    store: Store, item: PlannedAction, past: Sequence[_Past], active: Sequence[PolicyEntry], now: int
+    store: Store, item: PlannedAction, past: Sequence[_Past], in_force: Mapping[str, Sequence[PolicyEntry]], now: int
 ) -> PlannedAction | None:
     if any(one.state not in {ActionState.done, ActionState.failed} for one in past):
         return None  # under way, or undone
     own = {entry_id_of(one.key, one.action.params) for one in past if one.state is ActionState.done}
-    same = [entry for entry in active if _same(entry, item)]
+    params = item.params
+    same = in_force.get(_content(params["kind"], params["principal"], params["model"], params["params"]), ())
     if any(store.policy.status(entry_id, now) == "withdrawn" for entry_id in own - {e.entry_id for e in same}):
         return None
     if same:
@@ -80,7 +85,6 @@ def _policy_due(
     return item if len(failures) < _TRIES else None
 
 
-def _same(entry: PolicyEntry, item: PlannedAction) -> bool:
-    params = item.params
-    wanted = (params["kind"], params["principal"], params["model"], params["params"])
-    return (entry.kind, entry.principal, entry.model, entry.params) == wanted
+def _content(kind: str, principal: str | None, model: str | None, params: Mapping[str, Any]) -> str:
+    """Equal for entries that enforce the same thing."""
+    return json.dumps([kind, principal, model, params], sort_keys=True)

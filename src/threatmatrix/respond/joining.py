@@ -43,8 +43,11 @@ class _Sets:
         return node
 
     def union(self, a: int, b: int) -> None:
-        low, high = sorted((self.find(a), self.find(b)))
-        self._parent[high] = low
+        a, b = self.find(a), self.find(b)
+        if a < b:
+            self._parent[b] = a
+        else:
+            self._parent[a] = b
 
 
 def join(findings: Sequence[Finding], incidents: Sequence[Incident], now: int, within: int) -> Iterable[Group]:
@@ -55,7 +58,9 @@ def join(findings: Sequence[Finding], incidents: Sequence[Incident], now: int, w
     seen: dict[tuple[object, ...], int] = {}
     for number, node in enumerate(nodes):
         for mark in _marks(node, now - within):
-            sets.union(seen.setdefault(mark, number), number)
+            first = seen.setdefault(mark, number)
+            if first != number:
+                sets.union(first, number)
     groups: dict[int, Group] = {}
     for number, node in enumerate(nodes):
         group = groups.setdefault(sets.find(number), Group())

@@ -185,6 +185,24 @@ class Ledger:
         query = select(actions).where(actions.c.run_id == run_id).order_by(actions.c.position)
         return [_action(row) for row in self._database.read(lambda connection: connection.execute(query).all())]
 
+    def history(self, incident_id: str) -> list[tuple[str, list[dict[str, Any]], dict[str, ActionRecord]]]:
+        """(run id, its plan, its begun actions by key) of each run of an incident, in the order of their start."""
+        planned = (
+            select(runs.c.run_id, runs.c.plan)
+            .where(runs.c.incident_id == incident_id)
+            .order_by(runs.c.started, runs.c.run_id)
+        )
+        begun = select(actions).join(runs, runs.c.run_id == actions.c.run_id).where(runs.c.incident_id == incident_id)
+
+        def work(connection: Connection) -> list[tuple[str, list[dict[str, Any]], dict[str, ActionRecord]]]:
+            found: dict[str, dict[str, ActionRecord]] = {}
+            for row in connection.execute(begun):
+                record = _action(row)
+                found.setdefault(record.run_id, {})[record.idempotency_key] = record
+            return [(row.run_id, json.loads(row.plan), found.get(row.run_id, {})) for row in connection.execute(planned)]
+
+        return self._database.read(work)
+
     def waiting(self) -> list[ActionRecord]:
         """Actions that wait for a human: nobody knows whether they happened."""
         query = select(actions).where(actions.c.state == ActionState.unknown.value).order_by(actions.c.intent_at)

@@ -110,7 +110,7 @@ class PolicyStore:
                 version = there + 1
                 _set_version(connection, version)
             snapshot = PolicySnapshot(version=version, published_at=at, entries=_active(connection, at))
-            _replace(target, json.dumps(dataclasses.asdict(snapshot), indent=1, allow_nan=False))
+            _replace(target, json.dumps(dataclasses.asdict(snapshot), allow_nan=False))
             return snapshot
 
         return self._database.write(work)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_type_hints
 
 from threatmatrix.detect.calibrate import calibrate as learn
 from threatmatrix.knowledge import Library
@@ -18,6 +20,8 @@ from threatmatrix.telemetry.reading import read_events
 from threatmatrix.telemetry.systems import Resolver
 
 __all__ = ["calibrate", "load_calibrations", "save_calibrations"]
+
+_MEND = "Remove it and calibrate again"
 
 
 def calibrate(
@@ -55,26 +59,53 @@ def calibrate(
 
 
 def save_calibrations(path: Path, new: Sequence[Calibration]) -> None:
-    """Add to the file, replacing what was learnt before for the same monitor, model and projection."""
+    """Add to the file, replacing what was learnt before for the same monitor, model and projection.
+
+    Raises InputError where it cannot be written, FormatError where another file stands there.
+    """
     kept = {_key(old): old for old in load_calibrations(path)}
     kept.update({_key(each): each for each in new})
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps([asdict(each) for each in kept.values()], indent=2) + "\n")
-    draft.replace(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps([asdict(each) for each in kept.values()], indent=2) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(path, f"cannot be written ({error.strerror})", hint="Name another --output") from error
 
 
-def load_calibrations(path: Path) -> list[Calibration]:
-    """Read what :func:`save_calibrations` wrote; no file is an empty list. Raises FormatError, InputError."""
+def load_calibrations(path: Path, *, must_exist: bool = False) -> list[Calibration]:
+    """Read what :func:`save_calibrations` wrote; no file is an empty list unless it ``must_exist``.
+
+    Raises FormatError, InputError.
+    """
     try:
         text = path.read_text()
     except FileNotFoundError:
+        if must_exist:
+            hint = "Make it with: threatmatrix calibrate --reference FILE --output FILE"
+            raise InputError(path, "no such file", hint=hint) from None
         return []
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", hint="Calibrate again to replace it") from error
+        raise InputError(path, f"cannot be read ({error})", hint=_MEND) from error
     try:
-        return [Calibration(**entry) for entry in json.loads(text)]
-    except (ValueError, TypeError) as error:
-        raise FormatError(path, f"is no calibration file ({error})", hint="Calibrate again to replace it") from error
+        return [_read(entry) for entry in json.loads(text)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FormatError(path, f"is no calibration file ({error})", hint=_MEND) from error
+
+
+def _read(entry: object) -> Calibration:
+    if not isinstance(entry, dict):
+        raise TypeError("an entry is not an object")
+    found = Calibration(**entry)
+    for name, kind in get_type_hints(Calibration).items():
+        value = getattr(found, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+            raise TypeError(f"{name}: {value!r} is not of type {kind.__name__}")
+    if not (math.isfinite(found.threshold) and found.threshold > 0):
+        raise ValueError(f"threshold: {found.threshold!r} is not above 0")
+    return found
 
 
 def _key(calibration: Calibration) -> tuple[str, str, str]:

@@ -25,19 +25,22 @@ class CoverageReport:
     library: Library
     cells: tuple[CellView, ...]
     system: str | None
+    systems: tuple[str, ...] = ()  # those that any evidence is about
 
 
 def coverage(library: Library, store: Store, *, system: str | None = None) -> CoverageReport:
     """Join the library's cells with the store's evidence (of one ``system``, or of all)."""
     proved: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
-    for evidence in store.evidence.list():
+    everything = store.evidence.list()
+    for evidence in everything:
         if system is None or evidence.system == system:
             proved[evidence.tactic, evidence.technique].append(evidence)
     cells = tuple(
         CellView.of(cell, library.technique(cell.technique), proved.get((cell.tactic, cell.technique), ()))
         for cell in library.cells()
     )
-    return CoverageReport(library=library, cells=cells, system=system)
+    systems = tuple(sorted({evidence.system for evidence in everything}))
+    return CoverageReport(library=library, cells=cells, system=system, systems=systems)
 
 
 def render(report: CoverageReport, style: str) -> str:

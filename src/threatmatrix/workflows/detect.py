@@ -16,6 +16,7 @@ from threatmatrix.model.detection import Calibration, Finding, NoVisibility
 from threatmatrix.model.errors import InputError, RuleError
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
+from threatmatrix.telemetry.readers import AUTO
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.telemetry.systems import Resolver
 
@@ -57,7 +58,8 @@ def detect(
 
     Malformed lines go to ``dead_letters``. Raises InputError for a file that cannot be opened, UnknownNameError for
     an unknown source, both before anything is judged. A file that breaks off later (a truncated gzip) is named in the
-    report: no finding is lost for it, and the run must not pass for complete.
+    report: no finding is lost for it, and the run must not pass for complete. The same holds where not a single line
+    could be read: nothing was judged, so nothing is clean.
     """
     session, refused = build_session(library, calibrations)
     resolver = Resolver(systems)
@@ -74,6 +76,8 @@ def detect(
                 on_progress(events)
     except InputError as error:
         unreadable = error
+    if not events and dead_letters and dead_letters.count and unreadable is None:
+        unreadable = _nothing_read(files, source, dead_letters)
     findings = sorted(latest.values(), key=lambda f: (f.first_time, f.finding_id))
     return DetectReport(
         findings=tuple(findings),
@@ -82,4 +86,13 @@ def detect(
         events=events,
         dead_letters=dead_letters.count if dead_letters else 0,
         unreadable=unreadable,
+    )
+
+
+def _nothing_read(files: Sequence[Path | Literal["-"]], source: str, letters: DeadLetterFile) -> InputError:
+    reason, _ = letters.reasons.most_common(1)[0]
+    return InputError(
+        ", ".join(map(str, files)),
+        f"not one of {letters.count:,} lines could be read as an event; most often: {reason}",
+        hint="Name what wrote it with --source" if source == AUTO else "Check --source, or leave it at auto",
     )

@@ -15,7 +15,7 @@ from threatmatrix.respond.incidents import record_findings
 from threatmatrix.respond.runner import Runner
 from threatmatrix.store import Store
 
-__all__ = ["LOOPBACK", "IncidentStory", "Responder", "story"]
+__all__ = ["LOOPBACK", "IncidentStory", "Responder", "keep", "story"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Where http-api actions may go unless somebody allows more."""
@@ -41,6 +41,11 @@ def story(store: Store, incident_id: str) -> IncidentStory:
         runs=runs,
         actions=tuple(action for run in runs for action in store.ledger.actions(run.run_id)),
     )
+
+
+def keep(store: Store, findings: Sequence[Finding], now: int) -> list[Incident]:
+    """Record findings and join them into incidents; returns the incidents that changed. Nothing is acted on."""
+    return record_findings(store, findings, now)
 
 
 class Responder:
@@ -97,9 +102,12 @@ class Responder:
         return self._runner.decide(key, happened=happened, by=by)
 
     def undo(self, incident_id: str, *, by: str) -> list[ActionRecord]:
-        """Withdraw what the incident's runs put in force."""
-        self._store.incidents.get(incident_id)  # an unknown id is named before anything is touched
-        return self._runner.undo(incident_id, by)
+        """Withdraw what the incident's runs put in force; a contained incident is open again."""
+        incident = self._store.incidents.get(incident_id)  # an unknown id is named before anything is touched
+        undone = self._runner.undo(incident_id, by)
+        if undone and incident.status == "contained":
+            self._store.incidents.set_status(incident_id, "open")
+        return undone
 
     def playbook_for(self, incident: Incident) -> Playbook | None:
         """The playbook of the last technique in the chain that has one: the furthest that the attacker came."""

@@ -118,7 +118,7 @@ def measure_controls(
     results: dict[tuple[str, str, str], AttackResult] = {}
     for number, (control, entry) in enumerate(entries.items()):
         crews, auditors = _cast(CONTROLLED, n)
-        with Scene(lab, f"control-{control}", _names(crews, auditors), seed=10 + number) as scene:
+        with Scene(lab, f"control-{control}", _names(crews, auditors), seed=10 + number, honest=False) as scene:
             scene.enforce([entry])
             for name, variant in CONTROLLED:
                 results[control, name, variant] = scene.attack(
@@ -197,7 +197,7 @@ def measure_hard_negatives(lab: Lab, library: Library, baseline: Baseline) -> li
         ("rescans with ±1 grey level of jitter", rescanning_user(x, 1, scans=inputs, seed=lab.seed)),
     ]
     found = []
-    with Scene(lab, "hard-negatives", ["camera-01", "rescan-01"], seed=3) as scene:
+    with Scene(lab, "hard-negatives", ["camera-01", "rescan-01"], seed=3, honest=False) as scene:
         for name, traffic in cases:
             session, _ = build_session(library, baseline.calibrations)
             already = scene.log.stat().st_size if scene.log.exists() else 0

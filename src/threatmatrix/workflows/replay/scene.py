@@ -33,14 +33,16 @@ class Scene:
     """One served product with its own log and policy. A context manager.
 
     The attacker's requests turn the clock: before each one the honest requests that have fallen due are sent, so
-    both alternate by a seeded timetable, and after every ``tick_events`` rows ``on_tick`` is called.
+    both alternate by a seeded timetable, and after every ``tick_events`` rows ``on_tick`` is called. ``honest`` False: the
+    attacker is alone on the road.
     """
 
-    def __init__(self, lab: Lab, name: str, accounts: Sequence[str], *, seed: int) -> None:
+    def __init__(self, lab: Lab, name: str, accounts: Sequence[str], *, seed: int, honest: bool = True) -> None:
         self._lab = lab
         self._name = name
         self._rng = np.random.default_rng([lab.seed, seed, 0x5CE7E])
-        self._clients = honest_clients(int(lab.number("honest_clients")), len(lab.splits.honest), seed=lab.seed)
+        clients = int(lab.number("honest_clients")) if honest else 0
+        self._clients = honest_clients(clients, len(lab.splits.honest), seed=lab.seed)
         self._honest_seed = lab.seed * 1000 + seed
         self.accounts = sorted({*accounts, *(client.account for client in self._clients)})
         self.log = lab.workspace / f"{name}.jsonl"

@@ -1,0 +1,137 @@
+"""Calibrations and findings, on a terminal or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threatmatrix.cli.printing import counted, out, plain_json, safe, severity, table, warn, when, who
+from threatmatrix.model.detection import Calibration, Finding
+
+if TYPE_CHECKING:
+    from threatmatrix.knowledge import Library
+    from threatmatrix.model.response import Incident
+    from threatmatrix.telemetry.dead_letters import DeadLetterFile
+    from threatmatrix.workflows.detect import DetectReport
+
+__all__ = ["next_step", "show_calibrations", "show_findings"]
+
+_REASONS = 3  # of dead letters, on one line
+
+
+def show_calibrations(found: Sequence[Calibration], path: Path, *, as_json: bool) -> None:
+    """What was learnt, and from how many inputs."""
+    from threatmatrix.detect.calibrate import describe
+
+    if as_json:
+        plain_json([asdict(each) | {"note": describe(each)} for each in found])
+    else:
+        made = table("Calibration", "model", "!monitor", ">threshold", ">inputs", ">distinct", "note")
+        for each in found:
+            made.add_row(
+                safe(each.model),
+                each.monitor,
+                f"{each.threshold:.4f}",
+                f"{each.inputs:,}",
+                f"{each.distinct:,}",
+                safe(describe(each)),
+            )
+        out().print(made)
+    warn(f"wrote {path}")
+
+
+def show_findings(report: DetectReport, library: Library, letters: DeadLetterFile, *, style: str) -> None:
+    """Findings on standard output; blind spots, refused rules and dead letters on standard error as well."""
+    if style == "json":
+        plain_json(_whole(report, library, letters))
+    elif style in {"jsonl", "ocsf"}:
+        from threatmatrix.telemetry.ocsf import finding_to_ocsf
+
+        for finding in report.findings:
+            plain_json(finding_to_ocsf(finding) if style == "ocsf" else _finding(finding, library), indent=None)
+    else:
+        _table(report, library)
+    for error in report.refused:
+        warn(f"rule refused: {error}")
+    for blind in report.no_visibility:
+        warn(f"{blind.title}: {blind.reason}")
+    if report.dead_letters:
+        common = "; ".join(f"{reason} ({n:,})" for reason, n in letters.reasons.most_common(_REASONS))
+        more = len(letters.reasons) - _REASONS
+        also = f"; and {counted(more, 'more reason')}" if more > 0 else ""
+        warn(f"{counted(report.dead_letters, 'malformed line')} went to {letters.path}: {common}{also}")
+    warn(f"{counted(report.events, 'event')} judged, {counted(len(report.findings), 'finding')}")
+
+
+def next_step(report: DetectReport, incidents: Sequence[Incident] | None) -> None:
+    """One line on standard error: what an analyst does now. ``incidents`` None: they were not asked for."""
+    if not report.findings:
+        return
+    if incidents is None:
+        warn("next: add --save to join the findings into incidents that `threatmatrix respond` can answer")
+    elif incidents:
+        newest = max(incidents, key=lambda each: (each.severity, each.last_time)).incident_id
+        warn(
+            f"{counted(len(incidents), 'incident')} new or grown; next: `threatmatrix incidents show {newest}`, "
+            f"then `threatmatrix respond run {newest}`"
+        )
+    else:
+        warn("the store holds these findings already; next: `threatmatrix incidents`")
+
+
+def _whole(report: DetectReport, library: Library, letters: DeadLetterFile) -> dict[str, Any]:
+    return {
+        "findings": [_finding(finding, library) for finding in report.findings],
+        "no_visibility": [asdict(blind) for blind in report.no_visibility],
+        "refused_rules": [str(error) for error in report.refused],
+        "events": report.events,
+        "dead_letters": report.dead_letters,
+        "dead_letter_file": str(letters.path) if report.dead_letters else None,
+        "dead_letter_reasons": dict(letters.reasons),
+        "unreadable": str(report.unreadable) if report.unreadable else None,
+    }
+
+
+def _finding(finding: Finding, library: Library) -> dict[str, Any]:
+    technique = library.techniques.get(finding.technique)
+    return asdict(finding) | {
+        "severity": finding.severity.name,
+        "technique_name": technique.name if technique else finding.technique,
+        "atlas": [external.id for external in technique.atlas] if technique else [],
+    }
+
+
+def _table(report: DetectReport, library: Library) -> None:
+    console = out()
+    if not report.findings:
+        console.print(_nothing(report))
+        return
+    made = table("Findings", "severity", "technique", "what was seen", ">events", ">conf.", "principals", "!from")
+    for finding in report.findings:
+        technique = library.techniques.get(finding.technique)
+        made.add_row(
+            severity(finding.severity),
+            safe(technique.name if technique else finding.technique),
+            safe(finding.explanation),
+            f"{finding.event_count:,}",
+            f"{finding.confidence:.2f}",
+            who(finding.principals),
+            when(finding.first_time),
+        )
+    console.print(made)
+    if report.no_visibility:
+        console.print(f"[dim]Not the whole picture: {_blind(report)}[/]")
+
+
+def _nothing(report: DetectReport) -> str:
+    if report.no_visibility:
+        return f"No findings, but that is not clean: {_blind(report)}"
+    return "No findings."
+
+
+def _blind(report: DetectReport) -> str:
+    """The detectors without visibility, in one sentence; standard error and JSON say what each needs."""
+    titles = dict.fromkeys(blind.title for blind in report.no_visibility)
+    return f"no visibility for {', '.join(map(safe, titles))}."
