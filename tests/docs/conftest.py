@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,11 @@ class Lobby:
         self.gateway.close()
         self.loop.close()
 
-    def call(self, account: str, agent: str, at: int, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
+    def call(self, account: str, agent: str, at: int, path: str, body: bytes = b"") -> dict[str, Any]:
         headers = {"x-api-key": account, "user-agent": agent, "x-event-time": str(at), "content-length": str(len(body))}
         scope = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+            "type": "http", "method": "POST" if body else "GET", "path": path, "raw_path": path.encode(),
+            "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             "client": ("127.0.0.1", 4000), "extensions": {},
         }  # fmt: skip
@@ -74,7 +74,7 @@ class Lobby:
 
     def infer(self, account: str, agent: str, at: int, x: np.ndarray) -> np.ndarray:
         tensor = {"name": "input", "shape": list(x.shape), "datatype": "FP64", "data": x.ravel().tolist()}
-        answer = self.call(account, agent, at, "POST", INFER, json.dumps({"inputs": [tensor]}).encode())
+        answer = self.call(account, agent, at, INFER, json.dumps({"inputs": [tensor]}).encode())
         scores = next(output["data"] for output in answer["outputs"] if output["name"] == "scores")
         return np.reshape(scores, (len(x), -1))
 
@@ -112,7 +112,7 @@ def write_logs(folder: Path) -> None:
     for frame in static_camera(splits.honest.x, 7, frames=30, seed=SEED, fps=0.1):
         lobby.infer("shelf-camera", frame.user_agent, TODAY + 600 * SECOND + frame.offset_us, frame.rows)
     for path in ("/v2", "/v2/models/digits"):
-        lobby.call("mallory", SCRIPT, TODAY + 900 * SECOND, "GET", path)
+        lobby.call("mallory", SCRIPT, TODAY + 900 * SECOND, path)
     mallory = Mallory(lobby, TODAY + 920 * SECOND)
     target = InProcessTarget(mallory, accounts=AccountPool(["mallory"]))
     chosen = choose_samples(InProcessTarget(product), splits.attacker.x, splits.attacker.y, 2, seed=SEED)
@@ -136,7 +136,7 @@ def write_logs(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """reference.jsonl (an honest day), gateway.jsonl (an attack, a fixed camera), nginx.jsonl (a burst, a torn line)."""
+    """reference.jsonl: an honest day; gateway.jsonl: an attack, a fixed camera; nginx.jsonl: a burst, a torn line."""
     folder = tmp_path_factory.mktemp("logs")
     write_logs(folder)
     return folder
@@ -150,11 +150,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def replayed(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
+def replayed(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> str:
     """Standard output of a replay with few samples."""
+    folder = tmp_path_factory.mktemp("replay")
     run = subprocess.run(
         ["threatmatrix", "--quiet", "replay", "microsoft-edge-ai", "--samples", "3"],
-        cwd=tmp_path_factory.mktemp("replay"), env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    yield run.stdout
+    return run.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,6 +292,52 @@ def test_the_rate_is_kept(web):
         for _ in range(6):
             client.labels(X)
         assert time.monotonic() - started >= 5 / 50
+
+
+def test_the_rate_is_that_of_all_clients_of_one_ledger(web):
+    ledger = QueryLedger(100)
+    signed = scope(rps=50)
+    started = time.monotonic()
+    with client_of(web, scope=signed, ledger=ledger) as first, client_of(web, scope=signed, ledger=ledger) as second:
+        for client in (first, second) * 3:
+            client.labels(X)
+    for _ in range(3):
+        with client_of(web, scope=signed, ledger=ledger) as fresh:
+            fresh.labels(X)
+    assert time.monotonic() - started >= 8 / 50
+    assert ledger.rps == 50
+
+
+def test_the_lower_of_two_rates_holds(web):
+    for rps, expected in ((None, 50), (20, 20), (500, 50)):
+        ledger = QueryLedger(100, rps=rps)
+        with client_of(web, scope=scope(rps=50), ledger=ledger):
+            assert ledger.rps == expected
+
+
+def test_threads_share_the_rate():
+    ledger = QueryLedger(100, rps=100)
+    started = time.monotonic()
+    threads = [threading.Thread(target=lambda: [ledger.wait() for _ in range(5)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started >= 19 / 100
+
+
+def test_a_ledger_can_go_to_another_process():
+    assert pickle.loads(pickle.dumps(QueryLedger(7, rps=3))) == QueryLedger(7, rps=3)
+
+
+def test_the_kill_switch_is_looked_at_after_the_wait_for_the_rate(web, tmp_path):
+    switch = tmp_path / "stop"
+    with client_of(web, scope=scope(rps=5), kill_switch=switch, before_request=lambda n: switch.touch()) as client:
+        client.labels(X)
+        switch.unlink()
+        with pytest.raises(KillSwitchThrown):
+            client.labels(X)
+    assert web.rows == 2
 
 
 def test_hooks_surround_each_request(web):

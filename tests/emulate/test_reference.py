@@ -198,12 +198,27 @@ class TestServing:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"shape": [1, 63]}, {"shape": []}, {"shape": [0, 64]}, {"data": "x"}, {"data": [0.0]}, {"datatype": "BYTES"}],
+        [
+            {"shape": [1, 63]},
+            {"shape": []},
+            {"shape": [0, 64]},
+            {"data": "x"},
+            {"data": [0.0]},
+            {"datatype": "BYTES"},
+            {"name": "x"},
+        ],
     )
     def test_a_bad_request_is_400(self, product, splits, changes):
         body = self.request(splits.honest.x[:1], **changes)
         assert call(oip_app("digits", product), "POST", "/v2/models/digits/infer", body)[0] == 400
         for raw in (b"", b"[]", b'{"inputs": []}', b'{"inputs": {}}', b"\xff"):
+            assert call(oip_app("digits", product), "POST", "/v2/models/digits/infer", raw)[0] == 400
+
+    def test_an_extra_input_is_400(self, product, splits):
+        body = json.loads(self.request(splits.honest.x[:1]))
+        extra = {"name": "z", "shape": [1], "datatype": "FP64", "data": [0]}
+        for inputs in ([*body["inputs"], extra], [extra, *body["inputs"]], body["inputs"] * 2, body["inputs"][0]):
+            raw = json.dumps({"inputs": inputs}).encode()
             assert call(oip_app("digits", product), "POST", "/v2/models/digits/infer", raw)[0] == 400
 
     def test_routes(self):

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from threatmatrix.gateway.oip import DTYPES, BodyProblem, parse_answer, parse_infer
-from threatmatrix.gateway.routes import parse_route
+from threatmatrix.gateway.oip import DTYPES, BodyProblem, parse_infer
+from threatmatrix.gateway.outputs import parse_answer
+from threatmatrix.gateway.routes import WEBSOCKET, parse_route
 
 from .conftest import infer_body
 from .test_policy_file import JSON
@@ -100,13 +101,26 @@ def test_what_is_malformed_is_called_so(body: bytes) -> None:
 
 
 def test_what_is_beyond_the_codec_is_called_opaque() -> None:
-    other = {"name": "y", "shape": [1], "datatype": "FP32", "data": [0]}
-    two = json.dumps({"inputs": [json.loads(one())["inputs"][0], other]}).encode()
     binary = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}]}'
-    for body in (one(datatype="BF16"), two, binary):
+    elsewhere = [one(parameters={key: 4}) for key in ("binary_data_size", "shared_memory_region")]
+    for body in (one(datatype="BF16"), binary, *elsewhere):
         with pytest.raises(BodyProblem) as caught:
             parse_infer(body)
         assert caught.value.opaque
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "y", "shape": [1], "datatype": "FP32", "data": [0]},
+        {"name": "y", "shape": [3], "datatype": "FP32", "data": [0, 0, 0]},
+        {"name": "x", "shape": [2], "datatype": "FP32", "data": [0, 0]},
+    ],
+)
+def test_inputs_without_a_common_batch_or_a_name_of_their_own_are_malformed(other: dict[str, Any]) -> None:
+    with pytest.raises(BodyProblem) as caught:
+        parse_infer(json.dumps({"inputs": [json.loads(one())["inputs"][0], other]}).encode())
+    assert not caught.value.opaque
 
 
 def test_texts_are_rows_too() -> None:
@@ -142,7 +156,14 @@ def test_scores_are_read_by_row_or_not_at_all(data: list[Any], scores: list[list
         ("POST", "/v2/models/m/infer", ("inference", "infer", "m", None)),
         ("POST", "/v2/models/m/versions/2/infer", ("inference", "infer", "m", "2")),
         ("POST", "//v2/models/m//infer/", ("inference", "infer", "m", None)),
-        ("GET", "/v2/models/m/infer", ("http", "other", "m", None)),
+        ("PUT", "/v2/models/m/infer", ("inference", "infer", "m", None)),
+        ("get", "/v2/models/m/infer", ("inference", "infer", "m", None)),
+        ("POST", "/v2/./models/x/../m/infer", ("inference", "infer", "m", None)),
+        ("POST", "/v2/models/m/%69nfer", ("inference", "infer", "m", None)),
+        ("POST", "/v2/models/m%2Finfer", ("inference", "infer", "m", None)),
+        ("POST", "/%2576%32/models/m/%252e/infer", ("inference", "infer", "m", None)),
+        ("GET", "/v2/models/m/../../health/live", ("http", "other", None, None)),
+        ("POST", "/v2/health/live/", ("model_access", "health", None, None)),
         ("GET", "/v2", ("model_access", "metadata", None, None)),
         ("GET", "/v2/models/m", ("model_access", "metadata", "m", None)),
         ("GET", "/v2/models/m/ready", ("model_access", "health", "m", None)),
@@ -153,4 +174,35 @@ def test_scores_are_read_by_row_or_not_at_all(data: list[Any], scores: list[list
     ],
 )
 def test_routes(method: str, path: str, expected: tuple[Any, ...]) -> None:
-    assert tuple(parse_route(method, path)) == expected
+    assert tuple(parse_route(method, path)) == (*expected, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v2/models/m/generate", "m"),
+        ("/v2/models/m/versions/1/generate_stream", "m"),
+        ("/V2/Models/m/infer", "m"),
+        ("/v1/models/m:predict", "m"),
+        ("/v1/models/m/versions/3:classify", "m"),
+        ("/v2/repository/models/m/unload", "m"),
+        ("/v2/models/m", "m"),
+        ("/v2/models/m/ready", "m"),
+        ("/v2/models/m:predict", None),
+        ("/v2/models/a/b/infer", None),
+        ("/v2/models/m\n/infer", None),
+        ("/v2/repository/index", None),
+        ("/v2/models/" + "%25" * 9 + "41/infer/x/y", None),
+    ],
+)
+def test_what_may_be_an_inference_is_unread_and_reading_it_is_not(path: str, model: str | None) -> None:
+    for method in ("POST", "PUT", "PATCH", WEBSOCKET):
+        route = parse_route(method, path)
+        assert (route.unread, route.model) == (True, model)
+    assert not parse_route("GET", path).unread
+    assert not parse_route("HEAD", path).unread
+
+
+@pytest.mark.parametrize("path", ["/v2", "/metrics", "/v1/chat/completions", "/v1/modelsx", "/v2/health/live"])
+def test_other_paths_are_not_taken_for_an_inference(path: str) -> None:
+    assert not parse_route("POST", path).unread

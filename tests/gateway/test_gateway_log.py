@@ -110,17 +110,18 @@ def test_neither_inputs_nor_keys_nor_the_secret_are_in_the_log(make_bench: Calla
 
 def test_hostile_text_stays_within_its_field(bench: Bench) -> None:
     evil = 'x"}\n{"v":1,"principal":"forged"}\t%s%d'
-    headers = {"user-agent": evil.replace("\n", "\x0b"), "x-session-id": b"\xff" * 2000}
-    bench.ask(
-        "POST", "/v2/models/" + "m%22%0A%00%25s" + "/infer", who="alice", json=infer_body(image()), headers=headers
-    )
+    headers = {
+        "user-agent": evil.replace("\n", "\x0b"),
+        "x-session-id": b"\xff" * 2000,
+    }  # one byte, six characters in JSON
+    bench.ask("POST", "/v2/models/" + "m%22%25s" + "/infer", who="alice", json=infer_body(image()), headers=headers)
     bench.model.answer = lambda x: [{"name": "label", "data": ['a"\n\ud800%s'] * len(x)}]
     bench.infer(image())
     assert len(bench.log_path.read_bytes().splitlines()) == 2
     first, second = bench.log()
-    assert first["user_agent"] == headers["user-agent"]
-    assert first["model"] == 'm"\n\x00%s'
-    assert first["session"] == "\xff" * 512
+    assert first["user_agent"] == evil.replace("\n", "").replace("\t", "")
+    assert first["model"] == 'm"%s'
+    assert first["session"] == "\xff" * (256 // 6)
     second["output_label"].encode()  # no lone surrogate gets as far as the readers
     assert second["output_label"].startswith('a"\n')
 

@@ -46,7 +46,7 @@ def test_a_signed_template_loads(tmp_path: Path) -> None:
     scope = load_scope(path, NOW, techniques={"ml-model-discovery", "offline-evasion", "online-evasion"})
     assert scope.owner == 'Ada "red" \\ team'
     assert scope.expires == int(datetime(2027, 2, 1, tzinfo=UTC).timestamp()) * 1_000_000
-    assert (scope.hosts, scope.models, scope.max_queries, scope.rps) == (("127.0.0.1",), ("digits",), 200_000, 5000.0)
+    assert (scope.hosts, scope.models, scope.max_queries, scope.rps) == (("127.0.0.1",), ("digits",), 700_000, 5000.0)
     assert scope.file == str(path)
     assert not scope.allow_remote
 

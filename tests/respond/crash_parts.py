@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from tests.respond.examples import incident
 
@@ -62,11 +63,19 @@ def target(log: Path, ready: Connection) -> None:
             scenario, kind = self.path.strip("/").split("/")
             key = f"{scenario} {self.headers['Idempotency-Key']}"
             with lock:
-                effect = kind == "plain" or key not in seen
+                effect = kind != "keyed" or key not in seen
                 seen.add(key)
                 with log.open("a") as file:
                     file.write(json.dumps({"scenario": scenario, "kind": kind, "key": key, "effect": effect}) + "\n")
             self.send_response(204)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            scenario, _kind, key = unquote(self.path).strip("/").split("/")
+            with lock:
+                there = f"{scenario} {key}" in seen
+            self.send_response(204 if there else 404)
+            self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *args: object) -> None:

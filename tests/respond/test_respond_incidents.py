@@ -7,12 +7,15 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.respond.examples import finding
+from tests.respond.examples import BLOCK, finding, playbook, write
 
 from threatmatrix.model.detection import Finding, Severity
 from threatmatrix.model.response import Incident
+from threatmatrix.respond.actions import default_executors
+from threatmatrix.respond.cacao import load_playbook
 from threatmatrix.respond.incidents import correlate, incident_title, record_findings
 from threatmatrix.respond.joining import JOIN_WITHIN
+from threatmatrix.respond.runner import Runner
 from threatmatrix.store import open_store
 
 RECON = finding("recon", {"m": 3}, technique="ml-model-discovery", detector="rule:1", first=1, last=2, model=None)
@@ -68,6 +71,62 @@ def test_two_incidents_that_turn_out_to_be_one_merge_into_the_older() -> None:
     assert absorbed.title.startswith(f"Merged into {older.incident_id}: ")
 
 
+def test_what_was_merged_is_open_if_a_part_of_it_was() -> None:
+    first, second = finding("a", {"m": 1}, first=1), finding("b", {"n": 1}, first=2)
+    older, newer = correlate([first, second], [], 100)
+    contained = dataclasses.replace(older, status="contained")
+    merged, _ = correlate([first, second, finding("c", {"m": 1, "n": 1}, first=3)], [contained, newer], 100)
+    assert (merged.incident_id, merged.status) == (older.incident_id, "open")
+
+
+def test_bystanders_and_shared_names_join_nothing() -> None:
+    assert len(correlate([finding("a", {"m": 30, "alice": 1}), finding("b", {"n": 30, "alice": 1})], [], 100)) == 2
+    assert len(correlate([finding("a", {"m": 30, "n": 5}), finding("b", {"n": 30})], [], 100)) == 1
+    for name in ("anonymous", "(unknown)", "(others)"):
+        assert len(correlate([finding("a", {name: 9}), finding("b", {name: 9}, detector="rule:1")], [], 100)) == 2
+
+
+def test_a_cluster_that_was_taken_in_does_not_count_twice() -> None:
+    taken = dataclasses.replace(finding("b", {"n": 15}, first=1), details={"merged_into": "a"})
+    [incident] = correlate([finding("a", {"m": 15, "n": 16}, first=5), taken], [], 100)
+    assert [(share.principal, share.probes) for share in incident.principals] == [("n", 16), ("m", 15)]
+    assert set(incident.finding_ids) == {"a", "b"}
+
+
+def test_an_undo_survives_a_merge(tmp_path: Path) -> None:
+    book = load_playbook(write(tmp_path, playbook(BLOCK)))
+    with open_store(tmp_path / "store.db", clock=lambda: 100) as store:
+        runner = Runner(store, default_executors(store, tmp_path / "policy.json", lambda: 100), lambda: 100)
+        [older] = record_findings(store, [finding("a", {"m": 20}, first=1)], 100)
+        [newer] = record_findings(store, [finding("b", {"n": 20}, first=2)], 100)
+        runner.start(book, older)
+        runner.start(book, newer)
+        runner.undo(newer.incident_id, "ann")
+        changed = record_findings(store, [finding("c", {"m": 20, "n": 20}, first=3)], 100)
+        merged = next(incident for incident in changed if incident.status == "open")
+        assert store.incidents.family(merged.incident_id) == [older.incident_id, newer.incident_id]
+        runner.start(book, merged)
+        assert [entry.principal for entry in store.policy.active()] == ["m"]
+
+
+def test_a_log_that_is_read_again_shrinks_nothing(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        whole = finding("a", {"m": 3}, events=("e1", "e2", "e3"))
+        [before] = record_findings(store, [whole], 100)
+        assert record_findings(store, [finding("a", {"m": 1}, events=("e1",))], 100) == []
+        assert store.findings.get("a") == whole
+        assert store.incidents.list() == [before]
+
+
+def test_only_new_events_are_compared_and_still_join(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        one, two = finding("a", {"m": 9}, events=("e1", "e2")), finding("b", {"n": 9}, first=11, events=("e3",))
+        assert len(record_findings(store, [one], 100) + record_findings(store, [two], 100)) == 2
+        record_findings(store, [dataclasses.replace(two, event_ids=("e3", "e2"), event_count=2)], 100)
+        [merged] = store.incidents.list("open")
+        assert set(merged.finding_ids) == {"a", "b"}
+
+
 def test_a_contained_incident_opens_again_for_a_new_principal_only() -> None:
     one = finding("a", {"m": 5})
     [incident] = correlate([one], [], 100)
@@ -84,6 +143,16 @@ def test_an_incident_that_was_quiet_for_long_takes_no_new_findings_by_principal(
     new = finding("b", {"m": 5}, first=later, last=later)
     assert len(correlate([new], [old], later)) == 2
     assert correlate([finding("a", {"m": 5})], [old], later) == [old]
+
+
+def test_an_old_log_that_is_read_today_piece_by_piece_is_one_incident(tmp_path: Path) -> None:
+    today = 3 * JOIN_WITHIN
+    with open_store(tmp_path / "store.db") as store:
+        record_findings(store, [finding("a", {"m": 9})], today)
+        record_findings(store, [finding("b", {"m": 9}, first=30, last=40)], today)
+        assert len(store.incidents.list()) == 1
+        record_findings(store, [finding("c", {"m": 9}, first=today, last=today)], today)
+        assert len(store.incidents.list()) == 2
 
 
 def test_a_missing_finding_is_a_lower_bound() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import threading
@@ -276,14 +277,67 @@ def test_a_key_that_never_gets_an_answer_ends_with_a_human(world: World, server:
     assert "tried 3 times" in world.actions(run)[0].outcome
 
 
-@pytest.mark.parametrize(("status", "calls"), [(200, ["POST", "GET"]), (404, ["POST", "GET", "POST", "GET"])])
-def test_a_status_address_settles_the_doubt(world: World, server: str, status: int, calls: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("status", "idempotent", "calls"),
+    [
+        (200, False, ["POST", "GET"]),
+        (404, True, ["POST", "GET", "POST", "GET"]),
+        # "Not there" may be "not there yet": what takes no key is never sent twice unless a human says so.
+        (404, False, ["POST", "GET"]),
+    ],
+)
+def test_a_status_address_settles_the_doubt(
+    world: World, server: str, status: int, idempotent: bool, calls: list[str]
+) -> None:
     world.answers = [500, status, 200, 200]
-    extension = {"idempotent": False, "status": "GET /calls/__idempotency_key__:value"}
+    extension = {"idempotent": idempotent, "status": "GET /calls/__idempotency_key__:value"}
     run = world.runner.start(world.book(keyed(http_command(), **extension), url=server), incident())
-    assert run.state is RunState.done
+    assert run.state is (RunState.done if idempotent or status == 200 else RunState.waiting)
     assert [call[0] for call in world.calls] == calls
     assert world.calls[1][1].startswith("/calls/inc-1-r1%3Aaction--")
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", "s3\r\ncret", "s3cret\u2603"])
+def test_a_secret_that_no_header_can_carry_is_never_quoted(world: World, server: str, value: str) -> None:
+    world.environ["THREATMATRIX_TOKEN"] = value
+    command = {**http_command(), "headers": {"Authorization": ["Bearer ${THREATMATRIX_TOKEN}"]}}
+    run = world.runner.start(world.book(command, url=server), incident())
+    [record] = world.actions(run)
+    assert record.state is (ActionState.done if value == "s3cret\n" else ActionState.failed)
+    files = [path.read_bytes() for path in world.folder.glob("store.db*")]
+    assert not any(b"s3" in content for content in files)
+
+
+def test_telemetry_cannot_name_a_secret(world: World, server: str) -> None:
+    command = {**http_command(), "headers": {"X-Model": ["__model__:value"]}}
+    hostile = dataclasses.replace(incident(), model="${THREATMATRIX_TOKEN}")
+    world.runner.start(world.book(command, url=server), hostile)
+    assert world.calls[0][2]["X-Model"] == "${THREATMATRIX_TOKEN}"
+
+
+def test_an_undo_between_intent_and_act_leaves_nothing_in_force(world: World) -> None:
+    book = world.book(BLOCK)
+    other = world.fresh_runner()
+
+    def interfere(point: str, _record: ActionRecord) -> None:
+        if point == "intent":
+            other.undo("inc-1", "ann")
+
+    run = world.fresh_runner(interfere).start(book, incident({"a": 1.0}))
+    assert run.state is RunState.failed
+    assert [a.state for a in world.actions(run)] == [ActionState.undone]
+    assert world.published() == []
+    assert world.store.policy.active() == []
+
+
+def test_an_incident_without_a_single_model_acts_on_none_by_itself(world: World) -> None:
+    nowhere = dataclasses.replace(incident({"a": 1.0}), model=None)
+    run = world.runner.start(world.book(BLOCK, BUDGET), nowhere)
+    assert world.published() == [("block", "a")]  # its command says "any" model
+    [_, manual] = world.actions(run)
+    assert (run.state, manual.action, manual.state) == (RunState.waiting, "manual", ActionState.unknown)
+    assert "names no single model" in manual.outcome
+    assert world.runner.plan(world.book(BLOCK, BUDGET), nowhere) == []
 
 
 class Killed(BaseException):

@@ -16,7 +16,7 @@ from tests.store.conftest import NOW
 from threatmatrix.model.detection import Severity
 from threatmatrix.model.errors import StoreError, UnknownNameError
 from threatmatrix.model.evidence import Evidence
-from threatmatrix.model.response import PolicyEntry
+from threatmatrix.model.response import PolicyEntry, PolicySnapshot
 from threatmatrix.store import Store, open_store
 from threatmatrix.store.evidence import digest_of
 
@@ -77,22 +77,25 @@ def test_policy_versions_grow_by_one_per_change(store: Store) -> None:
     assert not policy.add(entry("a"))  # an id is never used twice
     assert policy.status("a") == "withdrawn"
     assert policy.version() == 3
+    assert not policy.withdraw("undone-before-it-was-done")
+    assert not policy.add(entry("undone-before-it-was-done"))
+    assert policy.active() == []
 
 
 def test_a_published_snapshot_is_whole_and_its_version_only_grows(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "policy.json"
-    assert store.policy.publish(path).version == 0
+    assert store.policy.publish(path) == 0
     store.policy.add(entry("a", principal=HOSTILE))
     store.policy.add(entry("late", expires_at=NOW))
-    snapshot = store.policy.publish(path)
+    version = store.policy.publish(path)
+    snapshot = PolicySnapshot(version, NOW, (entry("a", principal=HOSTILE),))
     assert json.loads(path.read_text()) == json.loads(json.dumps(dataclasses.asdict(snapshot)))
-    assert [item.entry_id for item in snapshot.entries] == ["a"]
     assert [file.name for file in path.parent.iterdir()] == ["policy.json"]
     path.write_text('{"version": 41}')  # left there by another store
-    assert store.policy.publish(path).version == 42
+    assert store.policy.publish(path) == 42
     assert store.policy.version() == 42
     path.write_text("broken")
-    assert store.policy.publish(path).version == 42
+    assert store.policy.publish(path) == 42
     with pytest.raises(StoreError, match=r"policy.json/x.json: the policy cannot be published"):
         store.policy.publish(path / "x.json")
 
@@ -127,6 +130,30 @@ def test_evidence_is_chained_and_never_changed(store: Store) -> None:
     for change in ("UPDATE evidence SET technique = 'x'", "DELETE FROM evidence"):
         with pytest.raises(StoreError, match="append-only"):
             store.database.write(lambda connection, change=change: connection.execute(text(change)))
+
+
+def test_a_damaged_body_is_a_problem_and_list_names_the_record(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        for number in (1, 2, 3):
+            store.evidence.append(evidence(f"e{number}"))
+        for body in ("garbage", "{}", "[]"):
+            change = f"UPDATE evidence SET body = '{body}' WHERE position = 2"
+            statements = ["DROP TRIGGER IF EXISTS evidence_no_update", change]
+            store.database.write(lambda connection, lines=statements: [connection.exec_driver_sql(s) for s in lines])
+            assert store.evidence.verify().problems == ("record 2 (e2) cannot be read: its body is damaged",)
+            with pytest.raises(StoreError, match=r"record 2 \(e2\) cannot be read"):
+                store.evidence.list()
+
+
+def test_known_findings_are_read_again_only_when_another_process_changed_them(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store, open_store(tmp_path / "store.db") as other:
+        first = finding("f", {"m": 3})
+        store.findings.save([first])
+        known = store.findings.known(["f", "missing"])
+        assert set(known) == {"f"}
+        assert store.findings.known(["f"])["f"] is known["f"]
+        other.findings.save([dataclasses.replace(first, last_time=99)])
+        assert store.findings.known(["f"])["f"].finding.last_time == 99
 
 
 def test_concurrent_evidence_makes_one_chain(store: Store) -> None:

@@ -62,13 +62,15 @@ def test_what_the_log_says_stays() -> None:
     assert Resolver(SYSTEMS).resolve(event(system="desk", endpoint="/sort")).model is None
 
 
-def test_principals_get_their_readable_name() -> None:
-    resolve = Resolver(SYSTEMS).resolve
-    assert resolve(event(endpoint="/sort", principal="key_b2")).principal == "north depot"
-    assert resolve(event(endpoint="/sort", principal="key_zz")).principal == "key_zz"
-    assert resolve(event(endpoint="/desk/1/chat", principal="k", src_ip="192.0.2.9")).principal == "front desk"
-    assert resolve(event(endpoint="/desk/1/chat", principal="k", src_ip="192.0.2.1")).principal == "192.0.2.1"
-    assert resolve(event(endpoint="/desk/1/chat", principal="k")).principal == "k"
+def test_a_principal_keeps_the_identity_that_the_gateway_enforces() -> None:
+    resolver = Resolver(SYSTEMS)
+    resolve = resolver.resolve
+    assert resolve(event(endpoint="/sort", principal="key_b2")).principal == "key_b2"
+    assert resolve(event(endpoint="/desk/1/chat", principal="k", src_ip="192.0.2.9")).principal == "k"
+    assert resolve(event(endpoint="/desk/1/chat", src_ip="192.0.2.9")).principal == "192.0.2.9"
+    assert resolve(event(endpoint="/desk/1/chat")).principal is None
+    assert resolve(event(endpoint="/sort", src_ip="192.0.2.9")).principal is None
+    assert dict(resolver.names) == {"key_b2": "north depot", "192.0.2.9": "front desk"}
 
 
 @pytest.mark.parametrize(

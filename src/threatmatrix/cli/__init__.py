@@ -44,7 +44,7 @@ def _run() -> int:
         return _interrupted()
     except ThreatmatrixError as error:
         return _failed(str(error), error.exit_code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 — the last line of defence: a person gets a line, not a traceback
         return _failed(
             f"{type(error).__name__}: {error}. This is a defect of threatmatrix: run again with "
             "THREATMATRIX_DEBUG=1 for the traceback and report it.",
@@ -63,5 +63,7 @@ def _failed(text: str, code: int) -> int:
     if os.environ.get("THREATMATRIX_DEBUG"):
         traceback.print_exc()
     else:
-        sys.stderr.write(f"error: {' '.join(text.split())}\n")
+        from threatmatrix.cli.printing import warn
+
+        warn(f"error: {' '.join(text.splitlines())}")
     return code

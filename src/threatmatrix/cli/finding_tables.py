@@ -28,17 +28,13 @@ def show_calibrations(found: Sequence[Calibration], path: Path, *, as_json: bool
     if as_json:
         plain_json([asdict(each) | {"note": describe(each)} for each in found])
     else:
-        made = table("Calibration", "model", "!monitor", ">threshold", ">inputs", ">distinct", "note")
+        made = table("Calibration", "model", "!monitor", ">threshold", ">inputs", ">distinct")
         for each in found:
-            made.add_row(
-                safe(each.model),
-                each.monitor,
-                f"{each.threshold:.4f}",
-                f"{each.inputs:,}",
-                f"{each.distinct:,}",
-                safe(describe(each)),
-            )
+            learnt = f"{each.threshold:.4f}", f"{each.inputs:,}", f"{each.distinct:,}"
+            made.add_row(safe(each.model), each.monitor, *learnt)
         out().print(made)
+        for each in found:
+            out().print(safe(describe(each)), style="dim", soft_wrap=True)
     warn(f"wrote {path}")
 
 
@@ -51,11 +47,11 @@ def show_findings(report: DetectReport, library: Library, letters: DeadLetterFil
 
         for finding in report.findings:
             plain_json(finding_to_ocsf(finding) if style == "ocsf" else _finding(finding, library), indent=None)
-    else:
+    elif report.events or not report.unreadable:
         _table(report, library)
     for error in report.refused:
         warn(f"rule refused: {error}")
-    for blind in report.no_visibility:
+    for blind in report.no_visibility if report.events else ():
         warn(f"{blind.title}: {blind.reason}")
     if report.dead_letters:
         common = "; ".join(f"{reason} ({n:,})" for reason, n in letters.reasons.most_common(_REASONS))
@@ -106,7 +102,7 @@ def _finding(finding: Finding, library: Library) -> dict[str, Any]:
 def _table(report: DetectReport, library: Library) -> None:
     console = out()
     if not report.findings:
-        console.print(_nothing(report))
+        console.print(_nothing(report), soft_wrap=True)
         return
     made = table("Findings", "severity", "technique", "what was seen", ">events", ">conf.", "principals", "!from")
     for finding in report.findings:
@@ -117,12 +113,12 @@ def _table(report: DetectReport, library: Library) -> None:
             safe(finding.explanation),
             f"{finding.event_count:,}",
             f"{finding.confidence:.2f}",
-            who(finding.principals),
+            who(finding.principals, report.names),
             when(finding.first_time),
         )
     console.print(made)
     if report.no_visibility:
-        console.print(f"[dim]Not the whole picture: {_blind(report)}[/]")
+        console.print(f"[dim]Not the whole picture: {_blind(report)}[/]", soft_wrap=True)
 
 
 def _nothing(report: DetectReport) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,21 @@ from threatmatrix.model.detection import PrincipalShare, Severity
 from threatmatrix.model.errors import InputError
 
 __all__ = [
-    "and_more", "counted", "emit", "one_line", "out", "plain_json", "safe", "severity", "shown_first", "table",
-    "warn", "when", "who", "write",
+    "and_more",
+    "called",
+    "counted",
+    "emit",
+    "one_line",
+    "out",
+    "plain_json",
+    "safe",
+    "severity",
+    "shown_first",
+    "table",
+    "warn",
+    "when",
+    "who",
+    "write",
 ]  # fmt: skip
 
 shown_first = 12
@@ -136,9 +149,15 @@ def when(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def who(principals: Sequence[PrincipalShare], most: int = 3) -> str:
+def called(principal: str, names: Mapping[str, str]) -> str:
+    """A principal as systems.yaml names it, with the identity that the gateway enforces beside the name."""
+    name = names.get(principal)
+    return safe(principal) if name is None or name == principal else f"{safe(name)} ({safe(principal)})"
+
+
+def who(principals: Sequence[PrincipalShare], names: Mapping[str, str], most: int = 3) -> str:
     """The first few principals with their shares."""
-    named = ", ".join(f"{safe(p.principal)} {p.share:.0%}" for p in principals[:most])
+    named = ", ".join(f"{called(p.principal, names)} {p.share:.0%}" for p in principals[:most])
     return named + (f" +{len(principals) - most}" if len(principals) > most else "")
 
 

@@ -13,6 +13,7 @@ from threatmatrix.model.evidence import Rate
 if TYPE_CHECKING:
     from threatmatrix.knowledge import Library
     from threatmatrix.workflows.replay import ReplayPlan, ReplayReport
+    from threatmatrix.workflows.replay.report import Taken
 
 __all__ = ["show_plan", "show_replay"]
 
@@ -76,43 +77,42 @@ def show_replay(report: ReplayReport, library: Library, *, as_json: bool) -> Non
 
 def _attacks(report: ReplayReport) -> None:
     made = table(
-        "Confirmed success of the attack [95 % Wilson interval]",
+        "Confirmed success [95 % Wilson interval]; every sample really attacked",
         ">attack",
         ">before",
-        ">random",
-        ">live",
-        ">blocked",
+        ">random control",
         ">fresh accounts",
         ">best adaptive",
     )
     for row in report.attacks:
+        strongest = max(row.adaptive.values(), key=lambda each: each.value, default=None)
         name = f"{row.procedure} {row.norm}≤{row.threshold:g}"
-        best = max(row.adaptive.items(), key=lambda each: each[1].value, default=None)
-        adaptive = "–" if best is None else f"{_rate(best[1])}"
-        made.add_row(
-            name,
-            _rate(row.before),
-            _rate(row.control),
-            _rate(row.live),
-            _rate(row.blocked),
-            _rate(row.fresh),
-            adaptive,
-        )
+        made.add_row(name, _rate(row.before), _rate(row.control), _rate(row.fresh), _rate(strongest))
     out().print(made)
     for row in report.attacks:
+        compared = row.before_vs_control
         out().print(
             f"  {row.procedure}: claimed {_short(row.claimed.value)}, median {row.median_queries} queries; "
-            f"before − random {row.before_vs_control.difference:+.2f} "
-            f"[{row.before_vs_control.low:+.2f} to {row.before_vs_control.high:+.2f}]",
+            f"before − random {compared.difference:+.2f} [{compared.low:+.2f} to {compared.high:+.2f}]",
             style="dim",
         )
+    for row in report.attacks:
+        live = f"{_taken(row.live)} until it was stopped; " if row.live else ""
+        out().print(f"  {row.procedure}, one account: {live}once blocked {_taken(row.blocked)}", style="dim")
     out().print()
     tried = [row for row in report.attacks if row.adaptive]
     made = table("Adaptive attackers under the response", "attacker", *(f">{row.procedure}" for row in tried))
     for variant in dict.fromkeys(variant for row in tried for variant in row.adaptive):
         made.add_row(variant, *(_rate(row.adaptive.get(variant)) for row in tried))
     out().print(made)
+    if report.accounts_lost:
+        fewest, most = min(report.accounts_lost.values()), max(report.accounts_lost.values())
+        out().print(f"  each had several accounts for every sample, and lost {fewest} to {most} of them", style="dim")
     out().print()
+
+
+def _taken(taken: Taken) -> str:
+    return f"{taken.confirmed} of {taken.attempted} attempted"
 
 
 def _controls(report: ReplayReport) -> None:

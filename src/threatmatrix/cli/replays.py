@@ -41,18 +41,25 @@ def replay(
 
     Each replay works in a folder of its own and appends its evidence to the store.
     """
+    from threatmatrix.cli.printing import warn
     from threatmatrix.cli.replay_tables import show_plan, show_replay
+    from threatmatrix.knowledge import load_scope
     from threatmatrix.workflows import replay as workflow
 
     settings = settings_of(ctx)
     library = settings.load_library()
     plan = workflow.plan(library, case, samples=samples)
     as_json = output_format is TableOrJson.json
+    now = time.time_ns() // 1000
+    if scope is not None:  # refused before anything is made, for a dry run as well
+        allowed = load_scope(scope, now, techniques=library.techniques).max_queries
+        if allowed < plan.max_queries:
+            warn(f"{scope}: allows {allowed:,} queries in all; this replay may need up to {plan.max_queries:,}")
     if dry_run:
         show_plan(plan, as_json=as_json)
         return
     with progress(quiet=settings.quiet) as shown:
         report = workflow.replay(
-            plan, settings.open_home(), library, seed=seed, scope_file=scope, progress=shown, now=time.time_ns() // 1000
+            plan, settings.open_home(), library, seed=seed, scope_file=scope, progress=shown, now=now
         )
     show_replay(report, library, as_json=as_json)

@@ -41,10 +41,10 @@ def incidents(ctx: typer.Context, output_format: Format = TableOrJson.table) -> 
     if ctx.invoked_subcommand is None:
         from threatmatrix.cli.response_tables import show_incidents
 
-        settings = settings_of(ctx)
-        with settings.open_home().open_store() as store:
+        with settings_of(ctx).open_home().open_store() as store:
             found = sorted(store.incidents.list(), key=lambda each: each.first_time, reverse=True)
-        show_incidents(found, settings.load_library(), where=store.where, as_json=output_format is TableOrJson.json)
+        names = settings_of(ctx).principal_names()
+        show_incidents(found, names=names, where=store.where, as_json=output_format is TableOrJson.json)
 
 
 @incidents_app.command("show")
@@ -60,7 +60,9 @@ def show(
     settings = settings_of(ctx)
     with settings.open_home().open_store() as store:
         found = story(store, incident_id)
-    show_story(found, settings.load_library(), as_json=output_format is TableOrJson.json)
+    show_story(
+        found, settings.load_library(), names=settings.principal_names(), as_json=output_format is TableOrJson.json
+    )
 
 
 @respond_app.command("run")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from rich.table import Table
 
 from threatmatrix.cli.printing import (
     and_more,
+    called,
     counted,
     out,
     plain_json,
@@ -38,8 +41,12 @@ _STATES = {
 }
 
 
-def show_incidents(found: Sequence[Incident], library: Library, *, where: str, as_json: bool) -> None:
-    """The incidents, one a row. ``where``: the store that they are in."""
+_URGENT = {ActionState.unknown: 0, ActionState.intent: 1, ActionState.failed: 2}
+_VERSION = re.compile(r"(, )?\bpublished as version \d+(; )?| in version \d+$")
+
+
+def show_incidents(found: Sequence[Incident], *, names: Mapping[str, str], where: str, as_json: bool) -> None:
+    """The incidents, one a row. ``names``: identity → readable name; ``where``: the store that they are in."""
     if as_json:
         plain_json([asdict(each) | {"severity": each.severity.name} for each in found])
         return
@@ -47,21 +54,21 @@ def show_incidents(found: Sequence[Incident], library: Library, *, where: str, a
         out().print(safe(f"No incidents in {where}."), soft_wrap=True)
         out().print("Findings become incidents with `threatmatrix detect --save`, or in a replay.")
         return
-    made = table("Incidents", "!id", "severity", "status", "what", "chain", "principals", "!from")
+    made = table("Incidents", "!id", "severity", "status", "what", ">findings", "principals", "!from")
     for each in found:
         made.add_row(
             each.incident_id,
             severity(each.severity),
             each.status,
             safe(each.title),
-            safe(" → ".join(_name(step.technique, library) for step in each.chain)),
-            who(each.principals, most=1),
+            f"{len(each.finding_ids):,}",
+            who(each.principals, names, most=1),
             when(each.first_time),
         )
     out().print(made)
 
 
-def show_story(told: IncidentStory, library: Library, *, as_json: bool) -> None:
+def show_story(told: IncidentStory, library: Library, *, names: Mapping[str, str], as_json: bool) -> None:
     """One incident from its first event to the last action."""
     incident = told.incident
     if as_json:
@@ -76,9 +83,10 @@ def show_story(told: IncidentStory, library: Library, *, as_json: bool) -> None:
     console.print(f"{when(incident.first_time)} to {when(incident.last_time)}\n")
     console.print(_chain(told, library))
     console.print()
-    people = table("Principals, by their share of non-identical probes", "principal", ">probes", ">share")
+    console.print("[bold]Principals, by their share of non-identical probes[/]")
+    people = table("", "principal", ">probes", ">share")
     for principal in incident.principals[:shown_first]:
-        people.add_row(safe(principal.principal), f"{principal.probes:,}", f"{principal.share:.1%}")
+        people.add_row(called(principal.principal, names), f"{principal.probes:,}", f"{principal.share:.1%}")
     console.print(people)
     and_more(len(incident.principals))
     console.print()
@@ -110,23 +118,37 @@ def _name(slug: str, library: Library) -> str:
 
 
 def show_runs(found: Sequence[RunRecord], taken: Sequence[ActionRecord], *, as_json: bool) -> None:
-    """Playbook runs, each with the ledger of its actions; what waits for a human comes first."""
+    """Playbook runs with the ledger of their actions, incident by incident; what waits for a human comes first."""
     if as_json:
         plain_json({"runs": [asdict(run) for run in found], "actions": [asdict(action) for action in taken]})
         return
     if not found:
         out().print("No playbook runs; nothing to do.")
         return
-    waiting_first = sorted(found, key=lambda run: (run.state is not RunState.waiting, -run.started))
-    for run in waiting_first[:shown_first]:
-        actions = [action for action in taken if action.run_id == run.run_id]
-        out().print(f"[bold]{run.run_id}[/]  {run.state.value}  {when(run.started)}  plan {run.plan_hash[:12]}")
+    by_incident: dict[str, list[RunRecord]] = {}
+    for run in sorted(found, key=lambda run: (run.state is not RunState.waiting, -run.started)):
+        by_incident.setdefault(run.incident_id, []).append(run)
+    for of_one in list(by_incident.values())[:shown_first]:
+        names = {run.run_id: run.run_id.removeprefix(f"{run.incident_id}-") for run in of_one}
+        actions = [action for action in taken if action.run_id in names]
+        out().print(_heading(of_one))
         if actions:
-            out().print(_ledger(actions))
+            out().print(_ledger(actions, names if len(of_one) > 1 else None))
         and_more(len(actions))
         out().print()
-    and_more(len(found))
+    and_more(len(by_incident))
     _doubts(taken)
+
+
+def _heading(runs: Sequence[RunRecord]) -> str:
+    """One incident's runs in a line; one that grew while it was answered may have many."""
+    first = runs[0]
+    if len(runs) == 1:
+        return f"[bold]{first.run_id}[/]  {first.state.value}  {when(first.started)}  plan {first.plan_hash[:12]}"
+    states = Counter(run.state.value for run in runs)
+    counts = ", ".join(f"{n:,} {state}" for state, n in states.items())
+    times = sorted(run.started for run in runs)
+    return f"[bold]{first.incident_id}[/]  {len(runs):,} runs: {counts}  {when(times[0])} to {when(times[-1])}"
 
 
 def show_actions(found: Sequence[ActionRecord], *, as_json: bool) -> None:
@@ -142,12 +164,13 @@ def show_actions(found: Sequence[ActionRecord], *, as_json: bool) -> None:
     _doubts(found)
 
 
-def _ledger(actions: Iterable[ActionRecord]) -> Table:
-    """One line an action where its outcome is the ordinary one."""
-    made = table("", "!at", "!action", "on", "!state", "outcome")
-    ordered = sorted(actions, key=lambda action: (action.state is not ActionState.unknown, action.intent_at))
+def _ledger(actions: Iterable[ActionRecord], runs: Mapping[str, str] | None = None) -> Table:
+    """One line an action where its outcome is the ordinary one. ``runs``: run id → its name in a column."""
+    made = table("", *(["!run"] if runs else []), "!at", "!action", "on", "!state", "outcome")
+    ordered = sorted(actions, key=lambda action: (_URGENT.get(action.state, len(_URGENT)), action.intent_at))
     for action in ordered[:shown_first]:
         made.add_row(
+            *([runs[action.run_id]] if runs else []),
             when(action.intent_at)[11:],
             safe(action.action),
             safe(_on(action.params)),
@@ -171,8 +194,8 @@ def _on(params: Mapping[str, Any]) -> str:
 
 
 def _outcome(action: ActionRecord) -> str:
-    """What was verified; of an action that went well only the last word, which names the policy entry."""
-    return action.outcome.rpartition("; ")[2] if action.state is ActionState.done else action.outcome
+    """What was verified, without the policy's version: it is in the JSON, and here the line stays one."""
+    return _VERSION.sub("", action.outcome)
 
 
 def _doubts(taken: Sequence[ActionRecord]) -> None:
@@ -183,9 +206,9 @@ def _doubts(taken: Sequence[ActionRecord]) -> None:
     console = out()
     console.print("[bold yellow]Waiting for a human[/]: did it take effect?")
     for action in doubtful:
+        key = safe(action.idempotency_key)
         console.print(f"  {safe(action.action)} {safe(_on(action.params))}", soft_wrap=True)
         console.print(
-            f"    threatmatrix respond decide {safe(action.idempotency_key)} --happened --by NAME   (or --did-not-happen)",
-            soft_wrap=True,
+            f"    threatmatrix respond decide {key} --happened --by NAME   (or --did-not-happen)", soft_wrap=True
         )
     warn(f"{counted(len(doubtful), 'doubtful action')}: decide with `threatmatrix respond decide`")

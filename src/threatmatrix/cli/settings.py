@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from threatmatrix.knowledge import Library
     from threatmatrix.model.system import System
@@ -46,6 +46,12 @@ class Settings:
             if not path.exists():
                 return ()
         return load_systems(path)
+
+    def principal_names(self) -> Mapping[str, str]:
+        """Identity → readable name, as systems.yaml in this folder has it."""
+        from threatmatrix.telemetry.systems import Resolver
+
+        return Resolver(self.load_systems(None)).names
 
 
 def settings_of(ctx: typer.Context) -> Settings:

@@ -42,7 +42,8 @@ class OIPClient:
     not asked again), the scope (host, model, technique, expiry), ``before_request(rows)``, the budgets, the
     rate. After it ``after_request(rows)``, whatever the answer. Rows count when they are sent.
 
-    - ``ledger``: shared by all clients under one scope; without it one of ``scope.max_queries``.
+    - ``ledger``: shared by all clients under one scope; without it one of ``scope.max_queries``. It keeps the
+      rate of all its clients together: its own ``rps`` or the scope's, whichever is lower.
     - ``max_queries``: a further limit for this client alone.
     - ``agent``: comes before ``threatmatrix/<version> emulation/<correlation>`` in the user agent.
     - ``clock``: event time in µs for the ``x-event-time`` header, or None; for replays.
@@ -89,10 +90,12 @@ class OIPClient:
         if self._url.scheme not in ("http", "https") or not self._url.hostname or "@" in self._url.netloc:
             raise ScopeError(f"{base_url!r} is no target", hint="Give http://host:port, without a user name")
         self._scope, self._technique, self._now = scope, technique, now
-        self._ledgers = [ledger or QueryLedger(scope.max_queries)]
+        shared = ledger or QueryLedger(scope.max_queries)
+        shared.keep_rate(scope.rps)
+        self._shared = shared
+        self._ledgers = [shared]
         if max_queries is not None:
             self._ledgers.append(QueryLedger(max_queries))
-        self._pace = _Pace(scope.rps)
         self._clock, self._kill_switch = clock, kill_switch
         self._input_name = input_name
         self._account_header = account_header
@@ -144,15 +147,13 @@ class OIPClient:
         scopes.check(self._scope, self._url.netloc, self.model, self._technique, self._now())
 
     def _send(self, method: str, path: str, body: bytes | None, rows: int) -> bytes:
-        if self._kill_switch is not None and self._kill_switch.exists():
-            raise KillSwitchThrown(f"{self._kill_switch} exists: the emulation stops", hint="Remove it to go on")
+        self._stop_if_asked()
         if self._failure is not None:
             raise self._failure
         self._check()
         self._afford(rows)
         self.before_request(rows)
         headers = self._headers(body is not None)
-        self._pace.wait()
         try:
             answer = self._connection.request(method, self._url.path + path, body, headers, lambda: self._charge(rows))
         except TargetError as e:
@@ -161,6 +162,10 @@ class OIPClient:
         self.after_request(rows)
         return self._accept(answer)
 
+    def _stop_if_asked(self) -> None:
+        if self._kill_switch is not None and self._kill_switch.exists():
+            raise KillSwitchThrown(f"{self._kill_switch} exists: the emulation stops", hint="Remove it to go on")
+
     def _afford(self, rows: int) -> None:
         for ledger in self._ledgers:
             if ledger.left < rows:
@@ -168,6 +173,10 @@ class OIPClient:
 
     def _charge(self, rows: int) -> None:
         self._afford(rows)
+        if self._shared.wait():  # what was true before the wait need not be true after it
+            self._stop_if_asked()
+            self._check()
+            self._afford(rows)
         for ledger in self._ledgers:
             ledger.take(rows)
         self.queries += rows
@@ -222,18 +231,3 @@ class OIPClient:
         if not np.all(np.isfinite(scores)):
             raise ValueError("a score is not finite")
         return scores
-
-
-class _Pace:
-    """At most ``rps`` requests a second, by sleeping on the monotonic clock."""
-
-    def __init__(self, rps: float) -> None:
-        self._gap = 1.0 / rps if rps > 0 else 0.0
-        self._next = 0.0
-
-    def wait(self) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            time.sleep(self._next - now)
-            now = self._next
-        self._next = now + self._gap

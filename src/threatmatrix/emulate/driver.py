@@ -63,6 +63,7 @@ class Driver:
 
     def _begin(self, job: Job) -> tuple[Job, Query | None]:
         """The first query; where every account has been refused, one row finds out whether that still holds."""
+        self.target.accounts.turn_to(job.index)
         if self.target.accounts.all_refused and job.budget > 0:
             try:
                 self._send(job, job.attempt.x[None])
@@ -74,6 +75,7 @@ class Driver:
 
     def _step(self, job: Job, query: Query) -> Query | None:
         """Send one query and return the next; None where the attempt is over."""
+        self.target.accounts.turn_to(job.index)
         reply = self._ask(job, query)
         if reply is None:
             return None

@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 
 from threatmatrix.gateway.answer import HeldAnswer
+from threatmatrix.gateway.body import read_request
 from threatmatrix.gateway.config import GatewayConfig, derive_key
 from threatmatrix.gateway.controls import NoiseSource, add_noise
-from threatmatrix.gateway.decide import ALLOW, BudgetMeter, Decision, decide
+from threatmatrix.gateway.decide import ALLOW, BudgetMeter, Decision, decide, decide_unread
 from threatmatrix.gateway.http import (
     App,
     BodyTooLarge,
@@ -29,7 +30,7 @@ from threatmatrix.gateway.http import (
     send_json,
     with_header,
 )
-from threatmatrix.gateway.oip import BodyProblem, InferRequest, parse_infer
+from threatmatrix.gateway.oip import BodyProblem, InferRequest
 from threatmatrix.gateway.policy import PolicyFile
 from threatmatrix.gateway.record import Recorder, Seen, Stats, Watcher
 
@@ -38,7 +39,6 @@ __all__ = ["Gateway"]
 _BAD, _FORBIDDEN, _TOO_LARGE, _TOO_MANY = 400, 403, 413, 429
 _DENIED_BODY = 64 * 1024  # a blocked client's larger body is not read: refusing must stay cheap
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
-_NOT_JSON = (b"inference-header-content-length", b"content-encoding")
 
 
 class Gateway:
@@ -54,6 +54,7 @@ class Gateway:
         self.stats = Stats()
         self._policy = PolicyFile(config.policy_path, config.policy_poll_seconds)
         self._budgets = BudgetMeter()
+        self._inputs = {model: dict(tensors) for model, tensors in (config.inputs or {}).items()}
         self._watcher = Watcher(config)
         self._recorder = Recorder(config, self.stats)
         label = f"noise/{config.seed}"
@@ -68,7 +69,7 @@ class Gateway:
         if scope["type"] == "websocket":
             await self._websocket(seen, scope, receive, send)
         elif seen.conflict:
-            await self._refuse(seen, Decision(False, _BAD), send, error="two different API keys in one request")
+            await self._refuse(seen, Decision(False, _BAD), send, error="more than one API key in one request")
         elif seen.route.operation == "infer":
             await self._infer(seen, scope, receive, send)
         else:
@@ -88,12 +89,14 @@ class Gateway:
         if seen.route.operation == "health" and seen.route.model is None:
             return ALLOW  # an orchestrator would kill a service whose probes are refused
         model = seen.route.model
+        if seen.route.unread:
+            return decide_unread(policy, principal=seen.principal, model=model, now=seen.time)
         return decide(policy, self._budgets, principal=seen.principal, model=model, rows=rows, now=seen.time)
 
     async def _other(self, seen: Seen, scope: Scope, receive: Receive, send: Send) -> None:
         decision = self._decide(seen, 0)
         if not decision.allow:
-            await self._refuse(seen, decision, send)
+            await self._refuse(seen, decision, send, error="this method and path cannot be used here")
             return
         recorded = False
 
@@ -149,12 +152,11 @@ class Gateway:
             await self._forward(seen, decision, request, body, (scope, receive, send))
 
     def _parse(self, seen: Seen, body: bytes) -> tuple[InferRequest | None, BodyProblem | None]:
+        declared = self._inputs.get(seen.route.model or "")
         try:
-            return parse_infer(body, max_rows=self.config.max_rows), None
+            return read_request(body, seen.headers, max_rows=self.config.max_rows, declared=declared), None
         except BodyProblem as problem:
             self.stats.unparsed += 1
-            if any(name in seen.headers for name in _NOT_JSON):
-                problem.opaque = True  # compressed or binary: not ours to call malformed
             return None, problem
 
     async def _forward(
@@ -209,7 +211,7 @@ class Gateway:
     ) -> None:
         """Log, then answer. The answer never says what was noticed, only the id of the policy entry."""
         if request is not None:
-            self._recorder.rows(seen, decision, decision.status, request)
+            self._recorder.refused(seen, decision, request)
         else:
             self._recorder.one(seen, decision, decision.status, size)
         extra = None

@@ -66,6 +66,8 @@ class GatewayConfig:
     ``policy_path`` None means that no policy is enforced. ``vec_scale`` is the size of one int8 step in
     input units; None takes the measured default for the width of ``input_range`` (see ``fingerprint``).
     ``input_range`` bounds noisy inputs and centres the projection; None: no bounds, centre as for (0, 1).
+    ``inputs`` maps a model's name to {name of an input tensor: numbers per row}; a request to such a model must
+    have exactly these inputs, numeric and in JSON. Recommended: what a model ignores would blind the monitors.
     """
 
     system: str
@@ -82,6 +84,7 @@ class GatewayConfig:
     vec_dims: int = 64
     vec_scale: float | None = None
     input_range: tuple[float, float] | None = None
+    inputs: Mapping[str, Mapping[str, int]] | None = None
     max_body_bytes: int = 8 * 1024 * 1024
     max_answer_bytes: int = 32 * 1024 * 1024
     max_rows: int = 4096  # each row is a log line: bounds what one request can write
@@ -112,6 +115,15 @@ class GatewayConfig:
             raise UsageError(f"gateway: input_range: {self.input_range} is not (low, high) with low < high")
         if self.vec_scale is not None and not (math.isfinite(self.vec_scale) and self.vec_scale > 0):
             raise UsageError(f"gateway: vec_scale: {self.vec_scale} is not a positive number")
+        self._check_inputs()
         for name in ("vec_dims", "max_body_bytes", "max_answer_bytes", "max_rows"):
             if getattr(self, name) < 1:
                 raise UsageError(f"gateway: {name}: must be at least 1")
+
+    def _check_inputs(self) -> None:
+        for model, tensors in (self.inputs or {}).items():
+            if not tensors or any(type(width) is not int or width < 1 for width in tensors.values()):
+                raise UsageError(
+                    f"gateway: inputs: {model!r} needs its input tensors, each with a whole number of at least 1",
+                    hint='For 8x8 images: inputs={"digits": {"input": 64}}',
+                )

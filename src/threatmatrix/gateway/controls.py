@@ -44,29 +44,24 @@ def add_noise(
 ) -> bytes:
     """The request's body with noise of ``sigma`` (input units) on every numeric input, within ``bounds``.
 
-    Integer inputs are rounded and kept within their datatype. Raises ``BodyProblem`` if no input is numeric.
+    Integer inputs are rounded and kept within their datatype. Raises ``BodyProblem`` unless every input is numeric:
+    the model may take the one without noise, and ignore the other.
     """
     inputs = []
-    noisy = False
-    width = sum(_width(tensor.array) for tensor in request.tensors)
+    width = 0
+    for tensor in request.tensors:
+        if not tensor.width:
+            raise BodyProblem("every input must be numeric")
+        width += tensor.width
     noise = source.gaussian(number, (request.rows, width)) * sigma
     start = 0
     for raw, tensor in zip(request.document["inputs"], request.tensors, strict=True):
-        if not _width(tensor.array) or tensor.array is None:
-            inputs.append(raw)
-            continue
-        noisy = True
-        stop = start + tensor.array.shape[1]
-        changed = _within(tensor.array.astype(np.float64) + noise[:, start:stop], tensor.array.dtype, bounds)
+        stop = start + tensor.width
+        array = np.asarray(tensor.array)
+        changed = _within(array.astype(np.float64) + noise[:, start:stop], array.dtype, bounds)
         start = stop
         inputs.append({**raw, "data": (changed.reshape(tensor.shape) if tensor.nested else changed.ravel()).tolist()})
-    if not noisy:
-        raise BodyProblem("a numeric input is needed")
     return encode({**request.document, "inputs": inputs}).encode()
-
-
-def _width(array: NDArray[Any] | None) -> int:
-    return array.shape[1] if array is not None and array.dtype.kind != "b" else 0
 
 
 def _within(values: NDArray[np.float64], dtype: np.dtype[Any], bounds: tuple[float, float] | None) -> NDArray[Any]:

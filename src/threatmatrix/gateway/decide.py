@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from threatmatrix.model.response import PolicyEntry, PolicySnapshot
 
-__all__ = ["ALLOW", "BudgetMeter", "Decision", "Policy", "decide"]
+__all__ = ["ALLOW", "BudgetMeter", "Decision", "Policy", "decide", "decide_unread"]
 
 _SECOND = 1_000_000
 _Key = tuple[str | None, str | None]  # (principal, model); None stands for every one
 
 
 class Decision(NamedTuple):
-    """What to do with one request. ``status``: 200 go on, 403 blocked, 429 budget exhausted.
+    """What to do with one request. ``status``: 200 go on, 400 not understood, 403 blocked, 429 budget exhausted.
 
     ``policy_ref`` is the id of the entry that denies, or the ids of the controls in force, comma-separated.
     """
@@ -51,14 +51,17 @@ ALLOW = Decision()
 class Policy:
     """A snapshot indexed for lookup: the cost of a decision does not depend on the number of entries."""
 
-    __slots__ = ("_blocks", "_rules", "version")
+    __slots__ = ("_blocks", "_models", "_rules", "version")
 
     def __init__(self, snapshot: PolicySnapshot | None = None) -> None:
         self.version = snapshot.version if snapshot else 0
         self._blocks: dict[_Key, tuple[int, str]] = {}  # → (expires_at of the longest block, its entry_id)
+        self._models: dict[str | None, set[str]] = {}  # principal → the models that its entries name
         rules: dict[_Key, list[PolicyEntry]] = {}
         for entry in snapshot.entries if snapshot else ():
             key = (entry.principal, entry.model)
+            if entry.model is not None:
+                self._models.setdefault(entry.principal, set()).add(entry.model)
             if entry.kind == "block":
                 known = self._blocks.get(key)
                 if known is None or known[0] < entry.expires_at:
@@ -84,6 +87,10 @@ class Policy:
             return ()
         keys = {(principal, None), (principal, model), (None, model), (None, None)}
         return [entry for key in keys for entry in rules.get(key, ()) if now < entry.expires_at]
+
+    def models_of(self, principal: str) -> list[str]:
+        """The models that an entry for this principal, or for everybody, names."""
+        return sorted(self._models.get(principal, set()) | self._models.get(None, set()))
 
 
 class _Window:
@@ -195,3 +202,17 @@ def _allow(rules: Sequence[PolicyEntry], budgets: BudgetMeter, principal: str, r
             top1 = True
     names = ",".join(sorted({entry.entry_id for entry in rules if entry.kind != "query_budget"}))
     return Decision(True, 200, names or None, 0, sigma, decimals, top1, budgeted)
+
+
+def decide_unread(policy: Policy, *, principal: str, model: str | None, now: int) -> Decision:
+    """Decide on a request that may be an inference and cannot be read; ``model`` None: it may be of any model.
+
+    A budget or a control that is in force cannot be applied to it, so it must not pass.
+    """
+    models = [None, *policy.models_of(principal)] if model is None else [model]
+    for each in models:
+        block = policy.blocked_by(principal, each, now)
+        if block is not None:
+            return Decision(False, 403, block)
+    names = {entry.entry_id for each in models for entry in policy.rules_for(principal, each, now)}
+    return Decision(False, 400, ",".join(sorted(names))) if names else ALLOW

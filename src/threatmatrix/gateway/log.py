@@ -1,4 +1,6 @@
-"""The gateway's own log: JSON Lines, one per inference row, one per other request (docs/gateway.md lists every field).
+"""The gateway's own log: JSON Lines (docs/gateway.md lists every field).
+
+One line per inference row that went on to the model, one per refused or other request.
 
 One ``write`` per request to a file opened with O_APPEND: lines of several processes never mix, and a reader
 sees whole requests. Never in the log: inputs, API keys, secrets.
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import category
 
 from threatmatrix.gateway.oip import encode
 from threatmatrix.model.errors import InputError
@@ -18,13 +21,27 @@ from threatmatrix.model.errors import InputError
 __all__ = ["FORMAT_VERSION", "LogWriter", "RowFields", "clean", "lines", "quote"]
 
 FORMAT_VERSION = 1
-_LONGEST = 512
+_LONGEST = 256  # characters of a client's text, as they stand in the line
+_LOOKED_AT = 1024  # of a longer text nothing more is looked at
 
 
 def clean(text: str) -> str:
-    """Text of a client, made safe to keep: bounded, no lone surrogates (the JSON escapes control characters)."""
-    text = text[:_LONGEST]
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Text of a client, made safe to keep: no control characters, no lone surrogates, bounded.
+
+    The bound counts after the JSON escapes: one byte on the way in must not become six in the log.
+    """
+    if len(text) <= _LONGEST and text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    text = text[:_LOOKED_AT].encode("utf-8", "replace").decode()
+    kept, size = [], 0
+    for character in text:
+        if category(character) == "Cc":
+            continue
+        size += len(quote(character)) - 2
+        if size > _LONGEST:
+            break
+        kept.append(character)
+    return "".join(kept)
 
 
 class RowFields(NamedTuple):
@@ -65,6 +82,7 @@ class LogWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._torn = False  # a write failed: the file may end within a line
         self._file = self._open()
 
     def _open(self) -> int:
@@ -76,10 +94,17 @@ class LogWriter:
             raise InputError(self._path, f"the log cannot be written: {error.strerror}", hint=hint) from error
 
     def write(self, data: bytes) -> None:
-        """Append whole lines. Raises OSError if the disk is full."""
-        written = os.write(self._file, data)
-        while written < len(data):  # a signal or a nearly full disk can cut a write short
-            written += os.write(self._file, data[written:])
+        """Append whole lines. Raises OSError if the disk is full; what follows then starts on a new line."""
+        if self._torn:
+            data = b"\n" + data  # else it would be glued to what is left of the last line
+        try:
+            written = os.write(self._file, data)
+            while written < len(data):  # a signal or a nearly full disk can cut a write short
+                written += os.write(self._file, data[written:])
+        except OSError:
+            self._torn = True
+            raise
+        self._torn = False
 
     def reopen(self) -> None:
         """Go on in a new file after the old one was renamed (log rotation)."""

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BodyProblem",
-    "InferAnswer",
     "InferRequest",
     "Tensor",
     "encode",
-    "parse_answer",
+    "is_object",
     "parse_infer",
 ]
 
@@ -47,12 +46,13 @@ _LEAVES: dict[str, frozenset[type]] = {
 }
 _MAX_DIMENSIONS = 8
 _MAX_TENSORS = 64
+_ELSEWHERE = ("binary_data", "shared_memory")  # parameters of the extensions that send data by other means
 
 
 class BodyProblem(ValueError):
     """A body that the gateway cannot read as rows.
 
-    ``opaque`` True: perhaps valid, but beyond this codec (binary extension, unknown datatype, no common batch);
+    ``opaque`` True: perhaps valid, but beyond this codec (binary extension, unknown datatype);
     False: malformed, and the message says how.
     """
 
@@ -70,6 +70,20 @@ class Tensor(NamedTuple):
     array: NDArray[Any] | None
     texts: list[list[str]] | None
     nested: bool
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row; 0 if it is not numeric (BOOL, BYTES)."""
+        return 0 if self.array is None or self.array.dtype.kind == "b" else int(self.array.shape[1])
+
+    def first(self) -> Tensor:
+        """The first row alone."""
+        array, texts = self.array, self.texts
+        return self._replace(
+            shape=(1, *self.shape[1:]),
+            array=None if array is None else array[:1],
+            texts=None if texts is None else texts[:1],
+        )
 
     def kind(self) -> bytes:
         """Datatype and row shape: what the hash of a row covers besides its bytes."""
@@ -95,6 +109,15 @@ class InferRequest(NamedTuple):
     rows: int
 
     @property
+    def by_name(self) -> tuple[Tensor, ...]:
+        """The tensors in the order of their names: the order in which a client sends them says nothing."""
+        return tuple(sorted(self.tensors, key=_name)) if len(self.tensors) > 1 else self.tensors
+
+    def first(self) -> InferRequest:
+        """The first row alone."""
+        return InferRequest(self.document, tuple([tensor.first() for tensor in self.tensors]), 1)
+
+    @property
     def row_size(self) -> int:
         """Bytes of one row over all tensors, in the declared datatypes (BYTES: mean)."""
         total = 0
@@ -104,6 +127,10 @@ class InferRequest(NamedTuple):
             else:
                 total += sum(len(text) for texts in tensor.texts or () for text in texts)
         return total // self.rows
+
+
+def _name(tensor: Tensor) -> str:
+    return tensor.name
 
 
 def _no_constant(name: str) -> Any:
@@ -122,23 +149,37 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 """Compact ASCII JSON."""
 
 
-def parse_infer(body: bytes, *, max_rows: int = 4096) -> InferRequest:
-    """JSON body → request. Raises ``BodyProblem``, and nothing else, for whatever is sent."""
+def _decode(body: bytes) -> Any:
     try:
-        document = _DECODER.decode(body.decode())
+        return _DECODER.decode(body.decode())
     except BodyProblem:
         raise
     except UnicodeDecodeError:
         raise BodyProblem("the body is not UTF-8 JSON") from None
     except (ValueError, RecursionError):
         raise BodyProblem("the body is not JSON") from None
+
+
+def is_object(body: bytes) -> bool:
+    """True for a JSON object that reads in one way only."""
+    try:
+        return isinstance(_decode(body), dict)
+    except BodyProblem:
+        return False
+
+
+def parse_infer(body: bytes, *, max_rows: int = 4096) -> InferRequest:
+    """JSON body → request. Raises ``BodyProblem``, and nothing else, for whatever is sent."""
+    document = _decode(body)
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list) or not 0 < len(inputs) <= _MAX_TENSORS:
         raise BodyProblem("the body must be an object with a list of inputs")
     tensors = tuple([_tensor(raw) for raw in inputs])
     rows = tensors[0].shape[0]
     if any(tensor.shape[0] != rows for tensor in tensors):
-        raise BodyProblem("the inputs have no common first dimension", opaque=True)
+        raise BodyProblem("the inputs have no common first dimension")
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise BodyProblem("two inputs have the same name")
     if rows > max_rows:
         raise BodyProblem(f"more than {max_rows} rows in one request")
     return InferRequest(document, tensors, rows)
@@ -158,6 +199,9 @@ def _tensor(raw: object) -> Tensor:
         raise BodyProblem("an input has no JSON data", opaque="parameters" in raw)
     if not isinstance(data, list):
         raise BodyProblem("the data of an input must be a list")
+    parameters = raw.get("parameters")
+    if isinstance(parameters, dict) and any(key.startswith(_ELSEWHERE) for key in parameters):
+        raise BodyProblem("the data of an input is elsewhere", opaque=True)  # the model would not take what is here
     if datatype == "BYTES":
         flat, nested = _flatten(data, shape)
         return Tensor(name, datatype, tuple(shape), None, _texts(flat, shape[0]), nested)
@@ -219,66 +263,3 @@ def _texts(flat: list[Any], rows: int) -> list[list[str]]:
         raise BodyProblem("the data of a BYTES input must be texts")
     width = len(flat) // rows
     return [flat[start : start + width] for start in range(0, len(flat), width)]
-
-
-class InferAnswer(NamedTuple):
-    """An answer's JSON, and per row its label (None: none) and its scores as they are logged."""
-
-    document: dict[str, Any]
-    labels: list[str] | None
-    scores: list[list[float]] | None
-
-
-def parse_answer(body: bytes, rows: int, *, label: str = "label", scores: str = "scores") -> InferAnswer:
-    """Answer of the app → labels and scores by row; tensors that do not fit ``rows`` are left out.
-
-    Raises ``BodyProblem`` if the body is not an answer at all.
-    """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BodyProblem("the answer is not JSON", opaque=True) from None
-    if not isinstance(document, dict) or not isinstance(document.get("outputs"), list):
-        raise BodyProblem("the answer has no outputs", opaque=True)
-    return read_outputs(document, rows, label, scores)
-
-
-def read_outputs(document: dict[str, Any], rows: int, label: str, scores: str) -> InferAnswer:
-    """Labels and scores of a decoded answer."""
-    found: dict[object, Any] = {}
-    for output in document["outputs"]:
-        if isinstance(output, dict) and isinstance(output.get("data"), list) and isinstance(output.get("name"), str):
-            found[output["name"]] = output["data"]
-    values = _score_rows(found[scores], rows) if scores in found else None
-    names = _label_rows(found[label], rows) if label in found else None
-    if names is None and values is not None:
-        names = [str(row.index(max(row))) for row in values]
-    return InferAnswer(document, names, values)
-
-
-def _score_rows(data: list[Any], rows: int) -> list[list[float]] | None:
-    nested = bool(data) and type(data[0]) is list
-    if nested and (len(data) != rows or any(type(row) is not list or len(row) != len(data[0]) for row in data)):
-        return None
-    flat = list(chain.from_iterable(data)) if nested else data
-    if not flat or len(flat) % rows or not _LEAVES["f"].issuperset(map(type, flat)):
-        return None
-    try:
-        if not math.isfinite(sum(flat)):
-            return None
-    except OverflowError:  # a huge integer
-        return None
-    width = len(flat) // rows
-    return data if nested else [flat[start : start + width] for start in range(0, len(flat), width)]
-
-
-def _label_rows(data: list[Any], rows: int) -> list[str] | None:
-    flat = [part[0] if isinstance(part, list) and len(part) == 1 else part for part in data]
-    if len(flat) != rows or any(not isinstance(part, (int, str, float)) for part in flat):
-        return None
-    return [_readable(str(part)[:256]) for part in flat]
-
-
-def _readable(text: str) -> str:
-    """Text without lone surrogates, which JSON can carry and UTF-8 cannot."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -21,9 +21,10 @@ class Principals:
         self._key = derive_key(config.secret, "principal")
 
     def of(self, headers: Headers) -> tuple[str, bool]:
-        """(principal, whether the request gives two different keys).
+        """(principal, whether the request may give two different keys).
 
         Such a request must be refused: the application might look at the other key than the gateway.
+        An ``authorization`` header is a key, or a scheme and a key; a third part could be either's.
         """
         keys = [value.strip() for name, value in headers if name == self._header]
         if not keys or not keys[0]:
@@ -31,7 +32,9 @@ class Principals:
         key = keys[0]
         conflict = len(keys) > 1 and any(other != key for other in keys)
         if self._header == b"authorization":
-            key = key.split()[-1]  # "Bearer x", "bearer  x" and "x" are one principal
+            parts = key.split()
+            conflict = conflict or len(parts) > 2
+            key = parts[-1]  # "Bearer x", "bearer  x" and "x" are one principal
         name = self._accounts.get(hashlib.sha256(key).hexdigest())
         if name is None:
             name = UNKNOWN_PREFIX + hmac.digest(self._key, key, "sha256").hex()[:_SHOWN]

@@ -14,9 +14,10 @@ from threatmatrix.gateway.decide import Decision
 from threatmatrix.gateway.fingerprint import Fingerprinter
 from threatmatrix.gateway.http import Scope
 from threatmatrix.gateway.log import FORMAT_VERSION, LogWriter, RowFields, clean, lines, quote
-from threatmatrix.gateway.oip import InferAnswer, InferRequest, encode
+from threatmatrix.gateway.oip import InferRequest, encode
+from threatmatrix.gateway.outputs import InferAnswer
 from threatmatrix.gateway.principal import Principals
-from threatmatrix.gateway.routes import Route, parse_route
+from threatmatrix.gateway.routes import WEBSOCKET, Route, parse_route
 
 __all__ = ["Recorder", "Seen", "Stats", "Watcher"]
 
@@ -78,7 +79,8 @@ class Watcher:
         path: str = scope["path"]
         root = scope.get("root_path")
         method: str = scope.get("method", "GET")
-        route = parse_route(method, path[len(root) :] if root and path.startswith(root) else path)
+        asked = WEBSOCKET if scope["type"] == "websocket" else method
+        route = parse_route(asked, path[len(root) :] if root and path.startswith(root) else path)
         principal, conflict = self._principals.of(pairs)
         number, ref = self._next_ref()
         event_time = self._config.clock(pairs)
@@ -90,7 +92,7 @@ class Watcher:
             principal,
             client[0] if client else None,
             _header(headers, b"user-agent"),
-            method,
+            clean(method),
             clean(path),
             _header(headers, self._session),
         )
@@ -169,22 +171,31 @@ class Recorder:
         request: InferRequest,
         answer: InferAnswer | None = None,
     ) -> None:
-        """One line for each row of an inference request."""
+        """One line for each row of an inference request that went on to the application."""
         self._stats.rows += request.rows
+        tensors = request.by_name
         build = decision.allow and status is not None and status < _HTTP_ERROR
-        vectors = self._fingerprints.vectors(request.tensors, build=build)
+        vectors = self._fingerprints.vectors(tensors, build=build)
         extra = f',"input_bytes":{request.row_size}'
         if vectors is not None:
             self._stats.clipped += vectors.clipped
             extra += f',"vec_scale":{self._fingerprints.scale!r},"vec_key":"{vectors.key}"'
         fields = RowFields(
             request.rows,
-            self._fingerprints.hashes(request.tensors, request.rows),
+            self._fingerprints.hashes(tensors, request.rows),
             vectors.encoded if vectors else None,
             answer.labels if answer else None,
             answer.scores if answer else None,
         )
         self._finish(seen, decision, status, extra, fields)
+
+    def refused(self, seen: Seen, decision: Decision, request: InferRequest) -> None:
+        """One line for a refused inference, of its first row: a blocked client must not fill the disk."""
+        self._stats.rows += request.rows
+        first = request.first()
+        (fingerprint,) = self._fingerprints.hashes(first.by_name, 1)
+        extra = f',"input_bytes":{first.row_size},"rows":{request.rows},"row":0,"input_fp":"{fingerprint}"'
+        self._finish(seen, decision, decision.status, extra, None)
 
     def _finish(self, seen: Seen, decision: Decision, status: int | None, extra: str, fields: RowFields | None) -> None:
         if decision.allow:

@@ -142,7 +142,7 @@ def _record(item: Evidence) -> str:
     text = json.dumps(item.record, indent=1, sort_keys=True, ensure_ascii=False, default=str)
     case = f" · case {item.case}" if item.case else ""
     return (
-        f'<details class="record"><summary>{e(moment)} · {e(item.system)}{e(case)} · seed {item.seed}</summary>'
+        f'<details class="record"><summary>{e(moment)} · {e(item.system)}{e(case)} · seed {e(str(item.seed))}</summary>'
         f"<p>evidence {e(item.evidence_id)} · run {e(item.run_id)} · SHA-256 {e(item.digest or 'not sealed')}</p>"
         f"<pre>{e(text)}</pre></details>"
     )

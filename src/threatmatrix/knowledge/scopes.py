@@ -130,7 +130,7 @@ techniques:           # slugs, as `threatmatrix coverage` lists them
   - offline-evasion
   - online-evasion
 
-max_queries: 200000   # rows in all, a hard limit
+max_queries: 700000   # rows in all, a hard limit; `threatmatrix replay CASE --dry-run` says what a replay needs at most
 rps: 5000             # requests a second, a hard limit
 allow_remote: false   # true: hosts may be on the network, and you may attack them
 """

@@ -12,7 +12,7 @@ Criticality = Literal["low", "medium", "high", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model of a system and the paths under which it is served (``*`` matches within one path)."""
+    """A model of a system and the paths under which it is served (``*`` stands for any characters, ``/`` too)."""
 
     name: str
     endpoints: tuple[str, ...]
@@ -20,7 +20,10 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalMapping:
-    """How a principal is told: a readable name for each key id, user or address in the telemetry."""
+    """How a principal is told: which field tells it where the log names none, and readable names for identities.
+
+    The identity itself is never replaced: it is what a gateway enforces.
+    """
 
     field: Literal["principal", "src_ip", "session"] = "principal"
     names: tuple[tuple[str, str], ...] = ()  # (value in the log, readable name)

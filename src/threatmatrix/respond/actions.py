@@ -80,6 +80,7 @@ class PolicyExecutor:
         self._store = store
         self._path = Path(path)
         self._clock = clock
+        self._seen: tuple[tuple[int, ...], tuple[int, dict[str, int]]] | None = None
 
     def act(self, record: ActionRecord) -> str:
         entry = self._entry(record)
@@ -87,20 +88,18 @@ class PolicyExecutor:
             self._store.policy.extend(entry.entry_id, entry.expires_at)
         else:
             self._store.policy.add(entry)
-        snapshot = self._store.policy.publish(self._path, self._clock())
-        return f"published as version {snapshot.version}"
+        version = self._store.policy.publish(self._path, self._clock())
+        return f"published as version {version}"
 
     def observe(self, record: ActionRecord) -> Observation:
         wanted = self._entry(record)
         try:
-            published = json.loads(self._path.read_bytes())
-            entries = {entry["entry_id"]: entry for entry in published["entries"]}
+            version, ends = self._published()
         except (OSError, ValueError, KeyError, TypeError):
             return Observation(False, f"{self._path}: no policy is published there")
-        seen = entries.get(wanted.entry_id)
-        if seen is None or seen["expires_at"] < wanted.expires_at:
-            return Observation(False, f"{wanted.entry_id} is not in force in version {published['version']}")
-        return Observation(True, f"{wanted.entry_id} is in force in version {published['version']}")
+        if ends.get(wanted.entry_id, -1) < wanted.expires_at:
+            return Observation(False, f"{wanted.entry_id} is not in force in version {version}")
+        return Observation(True, f"{wanted.entry_id} is in force in version {version}")
 
     def repeatable(self, record: ActionRecord) -> bool:
         return True
@@ -108,8 +107,19 @@ class PolicyExecutor:
     def undo(self, record: ActionRecord, by: str) -> str | None:
         entry_id = entry_id_of(record.idempotency_key, record.params)
         self._store.policy.withdraw(entry_id, by)
-        snapshot = self._store.policy.publish(self._path, self._clock())
-        return f"{entry_id} withdrawn, published as version {snapshot.version}"
+        version = self._store.policy.publish(self._path, self._clock())
+        return f"{entry_id} withdrawn, published as version {version}"
+
+    def _published(self) -> tuple[int, dict[str, int]]:
+        """The published version, and when each of its entries ends; a file that has not changed is parsed once."""
+        found = self._path.stat()
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._seen is None or self._seen[0] != stamp:
+            text = self._path.read_bytes()
+            published = json.loads(text)
+            ends = {entry["entry_id"]: int(entry["expires_at"]) for entry in published["entries"]}
+            self._seen = (stamp, (int(published["version"]), ends))
+        return self._seen[1]
 
     def _entry(self, record: ActionRecord) -> PolicyEntry:
         """The same record always gives the same entry: its time to live counts from the intent."""

@@ -14,7 +14,7 @@ from threatmatrix.respond.variables import KEY_VARIABLE
 
 __all__ = ["HttpExecutor"]
 
-_SECRET = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_UNSENDABLE = re.compile(r"[^\x20-\x7e\x80-\xff\t]")
 _SECRET_PREFIX = "THREATMATRIX_"  # noqa: S105 (the beginning of a name: a playbook cannot ask for any other variable)
 _MAX_ANSWER = 64 * 1024
 _KEY = f"{KEY_VARIABLE}:value"
@@ -24,8 +24,9 @@ class HttpExecutor:
     """No redirects, no proxies, a timeout, and only hosts that the configuration allows.
 
     The key goes into the ``Idempotency-Key`` header. A connection that was never made certainly had
-    no effect; a lost answer and a 5xx may have had one. ``${THREATMATRIX_…}`` in a header is
-    replaced from the environment when the request is made, so that no secret is ever stored.
+    no effect; a lost answer and a 5xx may have had one. A secret that the playbook's own text names
+    in a header is read from the environment when the request is made and stored nowhere: outcomes
+    name the kind of an error and never quote it, as its text may hold a header.
     """
 
     by_hand = False
@@ -77,7 +78,7 @@ class HttpExecutor:
             connection = self._connection(parts, record.params["timeout_seconds"])
             connection.connect()
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise DidNotHappen(f"no connection: {error}") from error
+            raise DidNotHappen(f"no connection: {_kind(error)}") from error
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, target, body=body, headers=headers)
@@ -85,9 +86,9 @@ class HttpExecutor:
             answer.read(_MAX_ANSWER)
             return answer.status
         except ValueError as error:  # a header or target that http.client refuses before it sends
-            raise DidNotHappen(f"not sent: {error}") from error
+            raise DidNotHappen(f"not sent: {_kind(error)}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Doubtful(f"no answer: {type(error).__name__} {error}".rstrip()) from error
+            raise Doubtful(f"no answer: {_kind(error)}") from error
         finally:
             connection.close()
 
@@ -102,23 +103,34 @@ class HttpExecutor:
             raise DidNotHappen(f"the host {host} is not allowed (allowed: {allowed})")
 
     def _headers(self, record: ActionRecord, body: bytes | None) -> dict[str, str]:
+        key = record.idempotency_key
         headers = {"User-Agent": "threatmatrix", "Idempotency-Key": record.idempotency_key, "Connection": "close"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         for name, value in record.params.get("headers", ()):
-            text = value.replace(_KEY, record.idempotency_key)
-            headers[name] = _SECRET.sub(self._secret, text)
+            parts = [value] if isinstance(value, str) else value
+            # A part is text, or the name of a secret: text from telemetry can never become the second.
+            texts = [self._secret(p["secret"]) if isinstance(p, dict) else p.replace(_KEY, key) for p in parts]
+            headers[name] = "".join(texts)
+        for name, text in headers.items():
+            if _UNSENDABLE.search(name + text):
+                raise DidNotHappen(f"not sent: the header {name[:60]!r} holds a character that no header can carry")
         return headers
 
-    def _secret(self, match: re.Match[str]) -> str:
-        name = match[1]
+    def _secret(self, name: str) -> str:
         if not name.startswith(_SECRET_PREFIX):
             raise DidNotHappen(f"a playbook may read environment variables named {_SECRET_PREFIX}… only, not {name}")
         if name not in self._environ:
             raise DidNotHappen(f"the environment variable {name} is not set")
-        return self._environ[name]
+        return self._environ[name].strip()  # a file's last newline is no part of it
 
     @staticmethod
     def _connection(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(str(parts.hostname), parts.port, timeout=timeout)
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without the error's own text: that may quote a header, and so a secret."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__} ({reason})" if reason else type(error).__name__

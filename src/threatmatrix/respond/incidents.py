@@ -4,42 +4,66 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.response import ChainStep, Incident
-from threatmatrix.respond.joining import JOIN_WITHIN, Group, join
-from threatmatrix.respond.principals import floor_principals, merge_principals
+from threatmatrix.respond.joining import JOIN_WITHIN, Fresh, Group, join
+from threatmatrix.respond.principals import counted_once, floor_principals, merge_principals
 from threatmatrix.store import Store
+from threatmatrix.store.findings import Known
 
 __all__ = ["correlate", "incident_title", "record_findings"]
 
 _MERGED = "Merged into "
 _TITLE_STEPS = 4
+_COMPARED = 20_000  # event ids of a technique that are told apart to count its events
 _ACRONYMS = {"ai": "AI", "api": "API", "ml": "ML", "osint": "OSINT"}
 
 
 def record_findings(store: Store, findings: Iterable[Finding], now: int) -> list[Incident]:
     """Keep findings, correlate them with the open incidents of the store, keep those; one call per tick.
 
-    ``findings``: the new and the grown ones are enough. Returns the incidents that changed. A
+    ``findings``: the new and the grown ones are enough; one that is smaller than what is known under its id
+    (a log that is read again from the start) changes nothing. Returns the incidents that changed. A
     finding that grows after its incident was closed opens that incident again; one that does not
     stays closed.
     """
     arrived = {finding.finding_id: finding for finding in findings}
+    before = store.findings.known(list(arrived))
+    arrived = {key: finding for key, finding in arrived.items() if not _smaller(finding, before.get(key))}
     store.findings.save(arrived.values())
     known = store.incidents.list("open", "contained")
-    elsewhere = set(arrived) - {finding_id for incident in known for finding_id in incident.finding_ids}
+    members = {finding_id for incident in known for finding_id in incident.finding_ids}
+    elsewhere = set(arrived) - members
     if elsewhere:
         reopened, settled = _closed_before(store.incidents.list("closed"), arrived, elsewhere)
         known += reopened
         for finding_id in settled:
             del arrived[finding_id]
     ids = {finding_id for incident in known for finding_id in incident.finding_ids} - set(arrived)
-    everything = [*arrived.values(), *store.findings.many(sorted(ids))]
-    incidents = correlate(everything, known, now)
-    changed = set(store.incidents.save(incidents))
+    others = store.findings.known(sorted(ids))
+    compared = {key: one for key, one in before.items() if key in members}
+    fresh = Fresh(
+        events={
+            key: frozenset(f.event_ids) - (compared[key].events if key in compared else frozenset())
+            for key, f in arrived.items()
+        },
+        known={key: one.events for key, one in (others | compared).items()},
+    )
+    everything = [*arrived.values(), *(one.finding for one in others.values())]
+    incidents, merged = _correlate(join(everything, known, now, JOIN_WITHIN, fresh), set(arrived))
+    unchanged = {id(incident) for incident in known}
+    changed = set(store.incidents.save([i for i in incidents if id(i) not in unchanged], merged))
     return [incident for incident in incidents if incident.incident_id in changed]
+
+
+def _smaller(finding: Finding, known: Known | None) -> bool:
+    if known is None:
+        return False
+    unmerged = bool(known.finding.details.get("merged_into")) and not finding.details.get("merged_into")
+    return unmerged or finding.event_count < known.finding.event_count
 
 
 def _closed_before(
@@ -66,26 +90,42 @@ def correlate(
 ) -> list[Incident]:
     """Join findings and open incidents that belong together; returns all of them, oldest first.
 
-    Two belong together when they are on the same system and model and share a principal or an
-    event; a finding that names no model follows its principal to the oldest incident of the system.
+    Two belong together when they are on the same system and model and share a main principal (of a monitor's
+    finding: a share of 0.2 or 5 probes; never ``anonymous``) or an event; a finding that names no model
+    follows its principal to the oldest incident of the system.
     An incident that has been quiet for longer than ``join_within`` (µs) at ``now`` takes no new
     findings by principal. Pass all findings of the open incidents (``record_findings`` does): where
     one is missing, what the incident said of it stands as a lower bound.
 
     Ids are stable: an incident keeps its id as it grows; when two turn out to be one, the older
-    keeps its id and the other is returned as closed, its title naming the one that took it in. A
-    contained incident that gains a principal is open again. Feeding the same twice changes nothing.
+    keeps its id and the other is returned as closed, its title naming the one that took it in. What was
+    merged is open if a part of it was. A contained incident that gains a principal is open again. Feeding
+    the same twice changes nothing.
     """
+    incidents, _ = _correlate(join(findings, open_incidents, now, join_within), None)
+    return incidents
+
+
+def _correlate(groups: Iterable[Group], touched: Set[str] | None) -> tuple[list[Incident], dict[str, str]]:
+    """The incidents, and which of them was merged into which. ``touched``: findings that arrived (None: all did)."""
     result: list[Incident] = []
-    for group in join(findings, open_incidents, now, join_within):
+    taken_in: dict[str, str] = {}
+    for group in groups:
+        if (
+            touched is not None
+            and len(group.incidents) == 1
+            and touched.isdisjoint(f.finding_id for f in group.findings)
+        ):
+            result += group.incidents
+            continue
         merged = _build(group)
         result.append(merged)
-        result.extend(
-            dataclasses.replace(old, status="closed", title=f"{_MERGED}{merged.incident_id}: {old.title}")
-            for old in group.incidents
-            if old.incident_id != merged.incident_id
-        )
-    return sorted(result, key=lambda incident: (incident.first_time, incident.incident_id))
+        for old in group.incidents:
+            if old.incident_id != merged.incident_id:
+                title = f"{_MERGED}{merged.incident_id}: {old.title}"
+                result.append(dataclasses.replace(old, status="closed", title=title))
+                taken_in[old.incident_id] = merged.incident_id
+    return sorted(result, key=lambda incident: (incident.first_time, incident.incident_id)), taken_in
 
 
 def incident_title(techniques: Sequence[str], system: str | None, model: str | None) -> str:
@@ -112,14 +152,15 @@ def _build(group: Group) -> Incident:
     if any(set(old.finding_ids) - present for old in group.incidents):
         principals = floor_principals(principals, [old.principals for old in group.incidents])
     absent = [key for old in group.incidents for key in old.finding_ids if key not in present]
-    systems = {f.system for f in findings} | {i.system for i in group.incidents}
     models = {f.model for f in findings if f.model} | {i.model for i in group.incidents if i.model}
-    system, model = systems.pop(), models.pop() if len(models) == 1 else None
+    places = [*([oldest.system] if oldest else []), *(f.system for f in findings), *(i.system for i in group.incidents)]
+    system, model = next(filter(None, places), None), models.pop() if len(models) == 1 else None
+    answered = oldest is not None and all(old.status != "open" for old in group.incidents)
     built = Incident(
         incident_id=oldest.incident_id if oldest else _new_id(findings[0]),
         title=incident_title([step.technique for step in chain], system, model),
         severity=max([f.severity for f in findings] + [i.severity for i in group.incidents]),
-        status=oldest.status if oldest else "open",
+        status=oldest.status if oldest and answered else "open",
         system=system,
         model=model,
         first_time=min(step.first_time for step in chain),
@@ -145,23 +186,33 @@ def _new_id(first: Finding) -> str:
 def _chain(findings: Sequence[Finding], incidents: Sequence[Incident], present: set[str]) -> tuple[ChainStep, ...]:
     """One step per technique, ordered by its first event."""
     by_technique: dict[str, list[Finding]] = {}
-    for finding in findings:
+    for finding in counted_once(findings):
         by_technique.setdefault(finding.technique, []).append(finding)
-    steps = {technique: _step(technique, found) for technique, found in by_technique.items()}
+    before: dict[str, int] = {}
+    for old in (step for incident in incidents for step in incident.chain):
+        before[old.technique] = max(old.event_count, before.get(old.technique, 0))
+    steps = {technique: _step(technique, found, before.get(technique, 0)) for technique, found in by_technique.items()}
     for old in (step for incident in incidents for step in incident.chain if set(step.finding_ids) - present):
         steps[old.technique] = _floor(steps.get(old.technique), old)
     return tuple(sorted(steps.values(), key=lambda step: (step.first_time, step.technique)))
 
 
-def _step(technique: str, findings: Sequence[Finding]) -> ChainStep:
+def _step(technique: str, findings: Sequence[Finding], before: int) -> ChainStep:
     # Several findings of a technique often count the same events; ids are known up to a limit only.
-    events = {event_id for finding in findings for event_id in finding.event_ids}
+    counts = [finding.event_count for finding in findings]
+    if sum(len(finding.event_ids) for finding in findings) <= _COMPARED:
+        counts.append(len({event_id for finding in findings for event_id in finding.event_ids}))
+    else:  # too many to compare at every tick; the findings of one detector share no event
+        by_detector: Counter[str] = Counter()
+        for finding in findings:
+            by_detector[finding.detector] += finding.event_count
+        counts += [before, *by_detector.values()]
     return ChainStep(
         technique=technique,
         first_time=min(finding.first_time for finding in findings),
         last_time=max(finding.last_time for finding in findings),
         finding_ids=tuple(finding.finding_id for finding in findings),
-        event_count=max([len(events), *(finding.event_count for finding in findings)]),
+        event_count=max(counts),
     )
 
 

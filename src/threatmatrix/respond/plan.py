@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ _BOUNDS = {"queries": (1, 1e9), "window_seconds": (1, 1e9), "sigma": (0, 1e6), "
 _INTEGERS = frozenset({"queries", "decimals"})
 _TTL = (1, 366 * 24 * 3600)
 _DEFAULT_TIMEOUT_MS = 10_000
+_SECRET = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _NOT_IDENTITY = frozenset({"reason", "extends", "incident"})
 
 
@@ -83,8 +85,11 @@ def plan_hash(planned: list[PlannedAction]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def identity(action: str, params: Mapping[str, Any]) -> str:
+def identity(action: str, params: Mapping[str, Any]) -> Hashable:
     """What makes two actions the same one: all but the wording of the reason and which entry is prolonged."""
+    if action in POLICY_KINDS:  # a grown incident has a thousand of them
+        limits = tuple(sorted(params["params"].items()))
+        return action, params["principal"], params["model"], params["ttl_seconds"], limits
     return json.dumps([action, {k: v for k, v in params.items() if k not in _NOT_IDENTITY}], sort_keys=True)
 
 
@@ -119,6 +124,13 @@ def _policy(
         "incident": incident.incident_id,
     }
     what = step.name or command.command
+    if command.model == "incident" and incident.model is None:
+        # Without a model an entry is for every model: nobody wrote that, so a person decides.
+        instruction = (
+            f"{what}: {incident.incident_id} names no single model, so {command.command} was put in force for none; "
+            "choose the model, and enforce it there by hand"
+        )
+        return [("manual", {"instruction": instruction})]
     if command.for_each is None:
         return [(command.command, {**base, "principal": None, "reason": f"{what} ({incident.incident_id})"})]
     floor = scope.number(command.min_share, f"{key}.min_share", 0, 1)
@@ -151,7 +163,7 @@ def _http(playbook: Playbook, step: ActionStep, command: HttpCommand, scope: Sco
     params: dict[str, Any] = {
         "method": method,
         "url": _join(base, scope.fill(target, _quoted)),
-        "headers": [[name, scope.fill(value)] for name, values in command.headers.items() for value in values],
+        "headers": [[name, _header(value, scope)] for name, values in command.headers.items() for value in values],
         "timeout_seconds": (step.timeout or _DEFAULT_TIMEOUT_MS) / 1000,
         "idempotent": extension.get("idempotent", False),
     }
@@ -162,6 +174,17 @@ def _http(playbook: Playbook, step: ActionStep, command: HttpCommand, scope: Sco
     if "status" in extension:
         params["status_url"] = _join(base, scope.fill(str(extension["status"]).split(" ")[1], _quoted))
     return params
+
+
+def _header(template: str, scope: Scope) -> str | list[str | dict[str, str]]:
+    """A filled header; one that names secrets is a list of texts and of {"secret": name}.
+
+    Split *before* variables are filled: a model that an attacker calls ``${THREATMATRIX_TOKEN}`` stays that text.
+    """
+    texts = _SECRET.split(template)
+    if len(texts) == 1:
+        return scope.fill(template)
+    return [{"secret": part} if number % 2 else scope.fill(part) for number, part in enumerate(texts)]
 
 
 def _join(base: str, target: str) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from threatmatrix.model.detection import Finding, PrincipalShare
 
-__all__ = ["floor_principals", "merge_principals"]
+__all__ = ["counted_once", "floor_principals", "merge_principals"]
+
+
+def counted_once(findings: Iterable[Finding]) -> list[Finding]:
+    """Without findings that another one took in: what they saw is counted there."""
+    everything = list(findings)
+    return [finding for finding in everything if not finding.details.get("merged_into")] or everything
 
 
 def merge_principals(findings: Iterable[Finding]) -> tuple[PrincipalShare, ...]:
@@ -17,11 +23,11 @@ def merge_principals(findings: Iterable[Finding]) -> tuple[PrincipalShare, ...]:
     taken over the monitors' probes (added within a monitor, the largest where several monitors saw
     the same principal); a principal that only rules saw is listed with its lines and a share of 0
     beside them. Without any monitor's word, shares are over the rules' lines (the largest count per
-    principal, because rules overlap).
+    principal, because rules overlap). A finding that was merged into another does not count again.
     """
     by_monitor: dict[str, Counter[str]] = {}
     lines: dict[str, int] = {}
-    for finding in findings:
+    for finding in counted_once(findings):
         for share in finding.principals:
             if finding.detector.startswith("monitor:"):
                 by_monitor.setdefault(finding.detector, Counter())[share.principal] += share.probes

@@ -1,7 +1,7 @@
 """Run playbooks through the ledger: intent (committed) → act → verify → outcome.
 
-After a crash an intent without an outcome is settled by reading the state back; where it cannot be
-read, by acting again with the same idempotency key; where the other side takes none, by a human.
+After a crash an intent without an outcome is settled by reading the state back; where its effect is not
+seen, by acting again with the same idempotency key; where the other side takes none, by a human.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Runner:
             if run.state is RunState.running:
                 self._carry_on(run)
         planned = self.plan(playbook, incident, variables=variables, again=again)
-        earlier = ledger.runs(incident.incident_id)
+        earlier = ledger.runs([incident.incident_id])
         if earlier and not planned:
             return earlier[-1]
         try:
@@ -135,10 +135,11 @@ class Runner:
     def undo(self, incident_id: str, by: str) -> list[ActionRecord]:
         """Withdraw everything that the incident's runs put into policy; returns those actions as they are now.
 
-        Runs that are not finished are stopped. What has no undo (a message that was sent) stays as it is.
+        The runs of incidents that were merged into it count as its own. Runs that are not finished are
+        stopped. What has no undo (a message that was sent) stays as it is.
         """
         undone: list[ActionRecord] = []
-        for run in reversed(self._store.ledger.runs(incident_id)):
+        for run in reversed(self._store.ledger.runs(self._store.incidents.family(incident_id))):
             if run.state in {RunState.running, RunState.waiting}:
                 self._store.ledger.move_run(run.run_id, RunState.failed, at=self._clock())
             for record in reversed(self._store.ledger.actions(run.run_id)):
@@ -173,6 +174,8 @@ class Runner:
             elif record.state is ActionState.intent:
                 record = self._recover(record)
             states.add(record.state)
+            if record.state is ActionState.undone:
+                break  # somebody undid it while it was under way, and ended the run
             if record.state is ActionState.unknown:
                 ledger.move_run(run.run_id, RunState.waiting)
                 break
@@ -233,12 +236,15 @@ class Runner:
         seen = executor.observe(record)
         if seen.happened:
             return self._settle(record, ActionState.done, f"{seen.text} ({why})")
-        if seen.happened is None and not executor.repeatable(record):
+        if not executor.repeatable(record):  # "not there" may only be "not there yet": the request was sent, or may be
             return self._settle(record, ActionState.unknown, f"{why}, and {seen.text}")
         return None
 
     def _verify(self, record: ActionRecord, said: str) -> ActionRecord:
-        seen = self._executor(record).observe(record)
+        executor = self._executor(record)
+        seen = executor.observe(record)
+        if seen.happened is False and not executor.repeatable(record):
+            return self._settle(record, ActionState.unknown, f"{said}, but {seen.text}")
         if seen.happened is False:
             return self._settle(record, ActionState.failed, f"{said}, but {seen.text}")
         return self._settle(record, ActionState.done, f"{said}; {seen.text}" if seen.happened else said)

@@ -73,12 +73,20 @@ class EvidenceLog:
         return self._database.write(work)
 
     def list(self, *, technique: str | None = None, system: str | None = None) -> list[Evidence]:
-        """Oldest first; all, or those of a technique and a system."""
-        query = select(evidence.c.body).order_by(evidence.c.position)
+        """Oldest first; all, or those of a technique and a system. Raises StoreError naming a damaged record."""
+        query = select(evidence.c.position, evidence.c.evidence_id, evidence.c.body).order_by(evidence.c.position)
         if technique is not None:
             query = query.where(evidence.c.technique == technique)
-        bodies = self._database.read(lambda connection: connection.scalars(query).all())
-        found = [evidence_from(body) for body in bodies]
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        found = []
+        for row in rows:
+            item = _decoded(row.body)
+            if item is None:
+                raise StoreError(
+                    f"{self._database.where}: evidence record {row.position} ({row.evidence_id}) cannot be read",
+                    hint="Restore the store from a backup; evidence.verify() names everything that is damaged",
+                )
+            found.append(item)
         return [item for item in found if system is None or item.system == system]
 
     def verify(self) -> ChainReport:
@@ -88,15 +96,27 @@ class EvidenceLog:
         problems: list[str] = []
         previous = ""
         for expected, row in enumerate(rows, start=1):
-            item = evidence_from(row.body)
             if row.position != expected:
                 problems.append(f"record {expected} is missing: the next one has the position {row.position}")
+            item = _decoded(row.body)
+            if item is None:
+                problems.append(f"record {row.position} ({row.evidence_id}) cannot be read: its body is damaged")
+                previous = row.digest  # so that the records after it are judged by themselves
+                continue
             if digest_of(item) != item.digest or _row(item) != {key: row._mapping[key] for key in _row(item)}:
                 problems.append(f"record {row.position} ({item.evidence_id}) was changed after it was written")
             if item.previous != previous:
                 problems.append(f"record {row.position} ({item.evidence_id}) does not follow the one before it")
             previous = item.digest
         return ChainReport(records=len(rows), head=previous, problems=tuple(problems))
+
+
+def _decoded(body: str) -> Evidence | None:
+    """The record of a body, or None where it does not hold exactly the fields of one."""
+    try:
+        return evidence_from(body)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _row(item: Evidence) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from sqlalchemy import Connection, insert, select, update
@@ -24,11 +24,17 @@ class IncidentStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._decoded: dict[str, tuple[str, Incident]] = {}  # id -> body, and that body decoded; of open ones
 
-    def save(self, items: Iterable[Incident]) -> list[str]:
-        """Insert, or replace by id; returns the ids that were new or changed. One transaction."""
+    def save(self, items: Iterable[Incident], merged: Mapping[str, str] | None = None) -> list[str]:
+        """Insert, or replace by id; returns the ids that were new or changed. One transaction.
+
+        ``merged``: incidents of ``items`` that another one took in → the id of that one.
+        """
         rows = {item.incident_id: _row(item) for item in items}
         known = self._database.read(lambda connection: {key: _body(connection, key) for key in rows}) if rows else {}
+        for key, home in (merged or {}).items():
+            rows[key]["merged_into"] = home
         changed = {key: row for key, row in rows.items() if known.get(key) != row["body"]}
         if changed:
             self._database.write(lambda connection: _upsert(connection, changed))
@@ -45,11 +51,34 @@ class IncidentStore:
 
     def list(self, *statuses: Status) -> list[Incident]:
         """Newest first; all, or those with one of the statuses."""
-        query = select(incidents.c.body).order_by(incidents.c.last_time.desc(), incidents.c.incident_id)
+        query = select(incidents.c.incident_id, incidents.c.body).order_by(
+            incidents.c.last_time.desc(), incidents.c.incident_id
+        )
         if statuses:
             query = query.where(incidents.c.status.in_(statuses))
-        bodies = self._database.read(lambda connection: connection.scalars(query).all())
-        return [incident_from(body) for body in bodies]
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        found = {incident_id: self._incident(incident_id, body) for incident_id, body in rows}
+        if statuses and "closed" not in statuses:  # asked for at every tick: what did not change is not decoded again
+            self._decoded = {incident_id: (body, found[incident_id]) for incident_id, body in rows}
+        return list(found.values())
+
+    def family(self, incident_id: str) -> Sequence[str]:
+        """The incident's id, then those of all that were merged into it, and into those."""
+        members = [incident_id]
+
+        def work(connection: Connection) -> None:
+            fresh = [incident_id]
+            while fresh:
+                query = select(incidents.c.incident_id).where(incidents.c.merged_into.in_(fresh))
+                fresh = sorted(set(connection.scalars(query)) - set(members))
+                members.extend(fresh)
+
+        self._database.read(work)
+        return members
+
+    def _incident(self, incident_id: str, body: str) -> Incident:
+        known = self._decoded.get(incident_id)
+        return known[1] if known is not None and known[0] == body else incident_from(body)
 
     def set_status(self, incident_id: str, status: Status) -> Incident:
         """Open, contain or close; returns the incident as it is now. Raises UnknownNameError."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select, update
 
@@ -25,7 +25,7 @@ from threatmatrix.store.codec import canonical
 from threatmatrix.store.database import Database
 from threatmatrix.store.schema import actions, runs
 
-__all__ = ["ACTION_MOVES", "RUN_MOVES", "Ledger"]
+__all__ = ["ACTION_MOVES", "RUN_MOVES", "Ledger", "Past"]
 
 ACTION_MOVES: Mapping[ActionState, frozenset[ActionState]] = {
     ActionState.intent: frozenset({ActionState.done, ActionState.failed, ActionState.unknown, ActionState.undone}),
@@ -43,7 +43,19 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
     RunState.failed: frozenset(),
 }
 
+_PLANS = 2_000  # decoded plans kept in memory
+_IN = 500  # ids per query: databases limit the number of bound values
 _RUN_COLUMNS = [column for column in runs.c if column.name != "plan"]
+
+
+class Past(NamedTuple):
+    """One planned action of an earlier run, and what became of it."""
+
+    key: str
+    item: dict[str, Any]  # as it was planned: step_id, n, action, params, title. Not to be changed
+    state: ActionState | None  # None: planned, never begun
+    decided: bool  # by a human, and therefore not to be tried again
+    facts: dict[str, Any]  # for what the caller works out of ``item``; kept as long as the plan is in memory
 
 
 class Ledger:
@@ -51,6 +63,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._plans: dict[str, list[tuple[str, dict[str, Any], dict[str, Any]]]] = {}  # run id -> key, action, facts
 
     def start_run(self, run: RunRecord, plan: Sequence[Mapping[str, Any]]) -> bool:
         """Keep a run with its rendered plan before anything is done; False where the run id exists."""
@@ -89,11 +102,13 @@ class Ledger:
             raise UnknownNameError("run", run_id, [run.run_id for run in self.runs()[-200:]])
         return _run(row)
 
-    def runs(self, incident_id: str | None = None, states: Sequence[RunState] = ()) -> list[RunRecord]:
-        """In the order in which they were started."""
+    def runs(self, incident_ids: str | Sequence[str] | None = None, states: Sequence[RunState] = ()) -> list[RunRecord]:
+        """In the order in which they were started; all, or those of an incident or of several."""
         query = select(*_RUN_COLUMNS).order_by(runs.c.started, runs.c.run_id)
-        if incident_id is not None:
-            query = query.where(runs.c.incident_id == incident_id)
+        if incident_ids is not None:
+            query = query.where(
+                runs.c.incident_id.in_([incident_ids] if isinstance(incident_ids, str) else incident_ids)
+            )
         if states:
             query = query.where(runs.c.state.in_([state.value for state in states]))
         return [_run(row) for row in self._database.read(lambda connection: connection.execute(query).all())]
@@ -185,23 +200,42 @@ class Ledger:
         query = select(actions).where(actions.c.run_id == run_id).order_by(actions.c.position)
         return [_action(row) for row in self._database.read(lambda connection: connection.execute(query).all())]
 
-    def history(self, incident_id: str) -> list[tuple[str, list[dict[str, Any]], dict[str, ActionRecord]]]:
-        """(run id, its plan, its begun actions by key) of each run of an incident, in the order of their start."""
-        planned = (
-            select(runs.c.run_id, runs.c.plan)
-            .where(runs.c.incident_id == incident_id)
-            .order_by(runs.c.started, runs.c.run_id)
-        )
-        begun = select(actions).join(runs, runs.c.run_id == actions.c.run_id).where(runs.c.incident_id == incident_id)
+    def history(self, incident_ids: Sequence[str]) -> list[Past]:
+        """Every planned action of the runs of some incidents, in the order of their start.
 
-        def work(connection: Connection) -> list[tuple[str, list[dict[str, Any]], dict[str, ActionRecord]]]:
-            found: dict[str, dict[str, ActionRecord]] = {}
-            for row in connection.execute(begun):
-                record = _action(row)
-                found.setdefault(record.run_id, {})[record.idempotency_key] = record
-            return [(row.run_id, json.loads(row.plan), found.get(row.run_id, {})) for row in connection.execute(planned)]
+        Asked each time an incident grows: plans never change and are decoded once, and of the actions only
+        what can change is read.
+        """
+        ours = runs.c.incident_id.in_(incident_ids)
+        started = select(runs.c.run_id).where(ours).order_by(runs.c.started, runs.c.run_id)
+        columns = (actions.c.idempotency_key, actions.c.state, actions.c.decided_by)
+        begun = select(*columns).join(runs, runs.c.run_id == actions.c.run_id).where(ours)
+
+        def work(connection: Connection) -> list[Past]:
+            run_ids = connection.scalars(started).all()
+            self._remember(connection, run_ids)
+            rows = connection.execute(begun).all()
+            state = {key: ActionState(value) for key, value, _ in rows}
+            decided = {key for key, _, by in rows if by}
+            return [
+                Past(key, item, state.get(key), key in decided, facts)
+                for run_id in run_ids
+                for key, item, facts in self._plans[run_id]
+            ]
 
         return self._database.read(work)
+
+    def _remember(self, connection: Connection, run_ids: Sequence[str]) -> None:
+        """Decode the plans of ``run_ids`` that are not in memory; at most twice :data:`_PLANS` stay there."""
+        if len(self._plans) > max(_PLANS, len(run_ids)):
+            self._plans.clear()
+        new = [run_id for run_id in run_ids if run_id not in self._plans]
+        for start in range(0, len(new), _IN):
+            query = select(runs.c.run_id, runs.c.plan).where(runs.c.run_id.in_(new[start : start + _IN]))
+            for run_id, plan in connection.execute(query):
+                self._plans[run_id] = [
+                    (f"{run_id}:{item['step_id']}:{item['n']}", item, {}) for item in json.loads(plan)
+                ]
 
     def waiting(self) -> list[ActionRecord]:
         """Actions that wait for a human: nobody knows whether they happened."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from threatmatrix.model.errors import StoreError
-from threatmatrix.model.response import PolicyEntry, PolicySnapshot
+from threatmatrix.model.response import PolicyEntry
 from threatmatrix.store.codec import canonical, entry_from
 from threatmatrix.store.database import Database
 from threatmatrix.store.schema import policy_entries, policy_state
@@ -22,6 +23,9 @@ __all__ = ["EntryStatus", "PolicyStore"]
 
 EntryStatus = Literal["active", "expired", "withdrawn", "absent"]
 
+_HEAD = re.compile(rb'\{"version":(\d{1,18}),"published_at"')
+_SPARE = 100  # decoded entries kept beside twice those in force
+
 
 class PolicyStore:
     """Every change raises the version by one; what changes nothing leaves it."""
@@ -29,6 +33,7 @@ class PolicyStore:
     def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
+        self._decoded: dict[str, tuple[str, PolicyEntry]] = {}  # entry id -> its body, and that body decoded
 
     def add(self, entry: PolicyEntry) -> bool:
         """Put an entry in force; False (and no change) where the id is there already, withdrawn or not."""
@@ -60,11 +65,19 @@ class PolicyStore:
         return self._database.write(work)
 
     def withdraw(self, entry_id: str, by: str = "") -> bool:
-        """Take an entry out of force (the undo); False where it is unknown or withdrawn already."""
+        """Take an entry out of force (the undo); False where it is unknown or withdrawn already.
+
+        An id that is unknown is withdrawn in advance: it can never be put in force.
+        """
 
         def work(connection: Connection) -> bool:
             version = _lock(connection)
             row = _row(connection, entry_id)
+            if row is None:
+                # A tombstone: an action that is under way at this moment cannot put the entry in force afterwards.
+                stamp = {"created_at": self._clock(), "expires_at": 0, "withdrawn_at": self._clock()}
+                blank = {"entry_id": entry_id, "withdrawn_by": by, "body": "{}"}
+                connection.execute(insert(policy_entries).values(**blank, **stamp))
             if row is None or row.withdrawn_at is not None:
                 return False
             values = {"withdrawn_at": self._clock(), "withdrawn_by": by}
@@ -77,7 +90,16 @@ class PolicyStore:
     def active(self, now: int | None = None) -> list[PolicyEntry]:
         """Entries in force at ``now`` (µs; default: the store's clock), oldest first."""
         at = self._clock() if now is None else now
-        return list(self._database.read(lambda connection: _active(connection, at)))
+        rows = self._database.read(lambda connection: _active(connection, at))
+        if len(self._decoded) > 2 * len(rows) + _SPARE:
+            self._decoded.clear()
+        entries = []
+        for entry_id, body in rows:
+            known = self._decoded.get(entry_id)
+            if known is None or known[0] != body:
+                known = self._decoded[entry_id] = (body, entry_from(body))
+            entries.append(known[1])
+        return entries
 
     def status(self, entry_id: str, now: int | None = None) -> EntryStatus:
         """What became of an entry."""
@@ -92,8 +114,8 @@ class PolicyStore:
     def version(self) -> int:
         return int(self._database.read(lambda connection: connection.scalars(select(policy_state.c.version)).one()))
 
-    def publish(self, path: str | Path, now: int | None = None) -> PolicySnapshot:
-        """Write the committed entries in force as JSON (``asdict(PolicySnapshot)``) and return them.
+    def publish(self, path: str | Path, now: int | None = None) -> int:
+        """Write the committed entries in force as JSON (``asdict(PolicySnapshot)``); returns the version.
 
         Temporary file, fsync, rename, fsync of the directory: a reader sees the old file or the new
         one, never half. The policy row stays locked while the file is written, so that of two
@@ -103,15 +125,16 @@ class PolicyStore:
         target = Path(path)
         at = self._clock() if now is None else now
 
-        def work(connection: Connection) -> PolicySnapshot:
+        def work(connection: Connection) -> int:
             version = _lock(connection)
             there = _version_at(target)
             if there > version:
                 version = there + 1
                 _set_version(connection, version)
-            snapshot = PolicySnapshot(version=version, published_at=at, entries=_active(connection, at))
-            _replace(target, json.dumps(dataclasses.asdict(snapshot), allow_nan=False))
-            return snapshot
+            # The stored bodies are the entries' JSON already: a thousand of them are joined, not decoded.
+            entries = ",".join(body for _, body in _active(connection, at))
+            _replace(target, f'{{"version":{version},"published_at":{at},"entries":[{entries}]}}')
+            return version
 
         return self._database.write(work)
 
@@ -139,18 +162,23 @@ def _columns(entry: PolicyEntry) -> dict[str, object]:
     }
 
 
-def _active(connection: Connection, at: int) -> tuple[PolicyEntry, ...]:
+def _active(connection: Connection, at: int) -> Sequence[tuple[str, str]]:
+    """(entry id, body) of the entries in force, oldest first."""
     query = (
-        select(policy_entries.c.body)
+        select(policy_entries.c.entry_id, policy_entries.c.body)
         .where(policy_entries.c.withdrawn_at.is_(None), policy_entries.c.expires_at > at)
         .order_by(policy_entries.c.created_at, policy_entries.c.entry_id)
     )
-    return tuple(entry_from(body) for body in connection.scalars(query))
+    return [(entry_id, body) for entry_id, body in connection.execute(query)]
 
 
 def _version_at(path: Path) -> int:
     """The version of the published file; 0 where there is none, or none that can be read."""
     try:
+        with path.open("rb") as file:
+            ours = _HEAD.match(file.read(64))
+        if ours:  # as publish writes it: no need to read a thousand entries
+            return int(ours[1])
         version = json.loads(path.read_bytes())["version"]
     except (OSError, ValueError, KeyError, TypeError):
         return 0

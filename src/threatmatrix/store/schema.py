@@ -22,7 +22,7 @@ __all__ = [
     "runs",
 ]
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: a database at this revision opens without importing Alembic."""
 
 VERSION_TABLE = "threatmatrix_schema"
@@ -38,6 +38,7 @@ findings = Table(
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("digest", String(64)),  # of the body; None where an older threatmatrix wrote the row
     Index("findings_last_time", "last_time"),
 )
 
@@ -50,7 +51,9 @@ incidents = Table(
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("merged_into", String(200)),  # the incident that took this one in
     Index("incidents_status", "status", "last_time"),
+    Index("incidents_merged_into", "merged_into"),
 )
 
 runs = Table(

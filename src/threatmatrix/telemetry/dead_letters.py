@@ -49,7 +49,7 @@ class DeadLetterFile:
         data = (json.dumps(record, ensure_ascii=True) + "\n").encode("ascii")
         try:
             if self._fd < 0:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             while data:
                 data = data[os.write(self._fd, data) :]

@@ -1,10 +1,11 @@
-"""Which system and model an event belongs to, and what its principal is called."""
+"""Which system and model an event belongs to, and who asked where the log itself does not say."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from threatmatrix.model.event import Event
 from threatmatrix.model.system import PrincipalMapping, System
@@ -14,9 +15,11 @@ __all__ = ["Resolver"]
 
 
 class Resolver:
-    """Fills ``system`` and ``model``, and names the principal, as ``systems.yaml`` says.
+    """Fills ``system``, ``model`` and a missing ``principal``, as ``systems.yaml`` says.
 
-    What the log itself says stays: a system or model that an event carries is never overwritten. The
+    What the log itself says stays: a system, model or principal that an event carries is never
+    overwritten. A principal is the identity that the gateway enforces: a block on a readable name
+    would stop nobody. :attr:`names` (identity → readable name) is for whoever shows it. The
     endpoint decides first, the pattern with the most literal characters before others; where no
     endpoint fits, a model name that only one system has. ``*`` in a pattern stands for any
     characters of the path, ``/`` too. An event that nothing fits comes back as it was.
@@ -36,7 +39,12 @@ class Resolver:
             for model in system.models:
                 owners.setdefault(model.name, set()).add(system.name)
         self._owner = {model: next(iter(names)) for model, names in owners.items() if len(names) == 1}
-        self._principals = {system.name: (system.principal, dict(system.principal.names)) for system in systems}
+        self._principals = {system.name: system.principal for system in systems}
+        names: dict[str, str] = {}
+        for system in systems:
+            for identity, name in system.principal.names:
+                names.setdefault(identity, name)  # the first system wins where two name the same identity
+        self.names: Mapping[str, str] = MappingProxyType(names)
         # Paths come from clients: the cache is bounded, so that invented ones cannot fill the memory.
         self._place = lru_cache(maxsize=8192)(self._find)
 
@@ -60,11 +68,9 @@ class Resolver:
         return system, model
 
     def _principal(self, event: Event, system: str | None) -> str | None:
-        if system is None or system not in self._principals:
+        if event.principal is not None or system is None or system not in self._principals:
             return event.principal
-        mapping, names = self._principals[system]
-        value = _told_by(event, mapping)
-        return event.principal if value is None else names.get(value, value)
+        return _told_by(event, self._principals[system])
 
 
 def _told_by(event: Event, mapping: PrincipalMapping) -> str | None:

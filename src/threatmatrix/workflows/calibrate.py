@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_type_hints
@@ -13,7 +14,7 @@ from typing import Literal, get_type_hints
 from threatmatrix.detect.calibrate import calibrate as learn
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration
-from threatmatrix.model.errors import FormatError, InputError
+from threatmatrix.model.errors import FormatError, InputError, UnknownNameError
 from threatmatrix.model.event import Event
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.reading import read_events
@@ -34,13 +35,14 @@ def calibrate(
     model: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Calibration]:
-    """Thresholds for every model in the reference traffic, by the quantile that the library states.
+    """Thresholds for every model in the reference traffic, for every quantile that the library asks for.
 
-    ``now`` (µs) is written into the result. Raises InputError for an unreadable file, UsageError where
-    the traffic holds too few distinct inputs or none that a monitor can compare.
+    ``now`` (µs) is written into the result. Raises InputError for an unreadable file, UnknownNameError
+    for a ``model`` that it does not have, UsageError where the traffic holds too few distinct inputs or
+    none that a monitor can compare.
     """
     quantiles = {
-        spec.use: spec.params["quantile"]
+        (spec.use, spec.params["quantile"])
         for technique in library.techniques.values()
         for spec in technique.monitors
         if "quantile" in spec.params
@@ -51,15 +53,17 @@ def calibrate(
         events.extend(map(resolver.resolve, batch))
         if on_progress:
             on_progress(len(events))
+    if model is not None and model not in (seen := {event.model for event in events}):
+        raise UnknownNameError("model in the reference traffic", model, sorted(filter(None, seen)))
     return [
         found
-        for monitor, quantile in sorted(quantiles.items())
+        for monitor, quantile in sorted(quantiles)
         for found in learn(events, quantile, monitor, created=now, models=None if model is None else [model])
     ]
 
 
 def save_calibrations(path: Path, new: Sequence[Calibration]) -> None:
-    """Add to the file, replacing what was learnt before for the same monitor, model and projection.
+    """Add to the file, replacing what was learnt before for the same monitor, model, projection and quantile.
 
     Raises InputError where it cannot be written, FormatError where another file stands there.
     """
@@ -71,7 +75,8 @@ def save_calibrations(path: Path, new: Sequence[Calibration]) -> None:
         draft.write_text(json.dumps([asdict(each) for each in kept.values()], indent=2) + "\n")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise InputError(path, f"cannot be written ({error.strerror})", hint="Name another --output") from error
 
 
@@ -82,7 +87,7 @@ def load_calibrations(path: Path, *, must_exist: bool = False) -> list[Calibrati
     """
     try:
         text = path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             hint = "Make it with: threatmatrix calibrate --reference FILE --output FILE"
             raise InputError(path, "no such file", hint=hint) from None
@@ -108,5 +113,5 @@ def _read(entry: object) -> Calibration:
     return found
 
 
-def _key(calibration: Calibration) -> tuple[str, str, str]:
-    return calibration.monitor, calibration.model, calibration.vec_key
+def _key(calibration: Calibration) -> tuple[str, str, str, float]:
+    return calibration.monitor, calibration.model, calibration.vec_key, calibration.quantile

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,8 @@ from threatmatrix.telemetry.systems import Resolver
 
 __all__ = ["DetectReport", "build_session", "detect"]
 
+_DAY = 86_400_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class DetectReport:
@@ -32,15 +34,21 @@ class DetectReport:
     refused: tuple[RuleError, ...]
     events: int
     dead_letters: int
+    names: Mapping[str, str] = field(default_factory=dict)  # identity → readable name, as systems.yaml has it
     unreadable: InputError | None = None  # a file that broke off: what stands before the break was judged
 
 
-def build_session(library: Library, calibrations: Sequence[Calibration]) -> tuple[Session, tuple[RuleError, ...]]:
-    """A detection session with every rule and monitor of the library, and the rules that were refused."""
+def build_session(
+    library: Library, calibrations: Sequence[Calibration], *, lateness: int | None = None
+) -> tuple[Session, tuple[RuleError, ...]]:
+    """A detection session with every rule and monitor of the library, and the rules that were refused.
+
+    ``lateness`` (µs): how late an event may come and still be counted (default: the longest timespan of a rule).
+    """
     techniques = library.techniques.values()
     rules = compile_rules([rule for technique in techniques for rule in technique.rules])
     monitors = [build_monitor(spec, t.slug, calibrations) for t in techniques for spec in t.monitors]
-    return Session(RuleEngine(rules), monitors), tuple(rules.refused)
+    return Session(RuleEngine(rules, lateness=lateness), monitors), tuple(rules.refused)
 
 
 def detect(
@@ -61,7 +69,8 @@ def detect(
     report: no finding is lost for it, and the run must not pass for complete. The same holds where not a single line
     could be read: nothing was judged, so nothing is clean.
     """
-    session, refused = build_session(library, calibrations)
+    # files are read one after the other and may cover the same hours
+    session, refused = build_session(library, calibrations, lateness=_DAY)
     resolver = Resolver(systems)
     latest: dict[str, Finding] = {}  # a finding that grows keeps its id: the last word counts
     events = 0
@@ -85,6 +94,7 @@ def detect(
         refused=refused,
         events=events,
         dead_letters=dead_letters.count if dead_letters else 0,
+        names=resolver.names,
         unreadable=unreadable,
     )
 

@@ -12,6 +12,8 @@ from threatmatrix.store import Store, open_store
 
 __all__ = ["Home"]
 
+_SECRET_BYTES = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -61,19 +63,27 @@ class Home:
             draft = path.with_name(f".secret-{secrets.token_hex(8)}")
             try:
                 draft.touch(mode=0o600)
-                draft.write_bytes(secrets.token_bytes(32))
+                draft.write_bytes(secrets.token_bytes(_SECRET_BYTES))
                 with suppress(FileExistsError):
                     path.hardlink_to(draft)
             except OSError as error:
                 raise StoreError(f"{path}: cannot be written ({error.strerror})", hint="Name another --home") from error
             finally:
                 draft.unlink(missing_ok=True)
-        return path.read_bytes()
+        return _read_secret(path)
 
     def new_workspace(self, case: str, seed: int) -> Path:
         """A fresh folder for one replay: ``replays/<case>-seed<seed>-<n>``; races are settled by mkdir."""
         self.ensure()
-        self.replays.mkdir(exist_ok=True)
+        try:
+            self.replays.mkdir(exist_ok=True)
+            return self._first_free(case, seed)
+        except OSError as error:
+            raise StoreError(
+                f"{self.replays}: cannot be written ({error.strerror})", hint="Name another --home"
+            ) from error
+
+    def _first_free(self, case: str, seed: int) -> Path:
         n = 1
         while True:
             path = self.replays / f"{case}-seed{seed}-{n}"
@@ -83,3 +93,15 @@ class Home:
                 n += 1
             else:
                 return path
+
+
+def _read_secret(path: Path) -> bytes:
+    """A secret that is cut short or cannot be read is never replaced in silence: old fingerprints would be lost."""
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})", hint="Ask for read permission on it") from error
+    if len(found) < _SECRET_BYTES:
+        hint = "Restore it from a backup, or remove it: a new one is made, and new fingerprints match no old ones"
+        raise StoreError(f"{path}: holds {len(found)} bytes, not {_SECRET_BYTES}", hint=hint)
+    return found

@@ -61,6 +61,24 @@ def test_the_fifteenth_near_duplicate_alarms_whoever_sent_it(make: Make) -> None
     assert finding.details["calibrated_on"] == 600
 
 
+def test_two_techniques_with_numbers_of_their_own_make_findings_of_their_own(make: Make) -> None:
+    loose = replace(CALIBRATION, quantile=0.01, threshold=0.6, created=2)
+    both = [CALIBRATION, loose]  # as a file keyed by (monitor, model, vec_key, quantile) holds them
+    specs = [("online-evasion", 0.001), ("model-stealing", 0.001), ("model-stealing", 0.01)]
+    found = []
+    for technique, quantile in specs:
+        spec = MonitorSpec(use="near-duplicate-clusters", severity="high", params={"quantile": quantile})
+        found += build_monitor(spec, technique, both).feed(make(probes(20)))
+    assert len({finding.finding_id for finding in found}) == 3
+    assert [finding.details["threshold"] for finding in found] == [0.5, 0.5, 0.6]
+
+
+def test_an_honest_input_nearby_does_not_date_an_attack_back(make: Make) -> None:
+    (finding,) = monitor().feed(make(probes(20), ["honest"] + ["mallory"] * 19))
+    assert finding.first_time == 1_000_000
+    assert "e0" in finding.event_ids
+
+
 def test_exact_repeats_are_retries_not_probes(make: Make) -> None:
     events = make(np.repeat(probes(14), 20, axis=0), fingerprints=[f"fp{i // 20}" for i in range(280)])
     subject = monitor()

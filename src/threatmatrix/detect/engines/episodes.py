@@ -36,6 +36,7 @@ class _Episode:
     started: int
     fired: int
     last: int
+    opened: Row
     alarm: Row
     evidence: Evidence
     grown: bool = True  # since the last finding
@@ -170,7 +171,8 @@ class EpisodeFindings:
         # The start's time stands for the first event: of several at the same time, which is first depends on portions.
         finding_id = stable_id(self._rule.meta.detector, *group.key, started)
         del group.loose[first : first + len(rows)]
-        return _Episode(finding_id, started, fired, last, rows[self._rule.minimum - 1], Evidence.of(rows))
+        alarm = rows[self._rule.minimum - 1]
+        return _Episode(finding_id, started, fired, last, rows[0], alarm, Evidence.of(rows))
 
     def _set_alarm(self, group: _Group, episode: _Episode) -> None:
         """The event that completes the first window; a late event can move it."""
@@ -188,7 +190,7 @@ class EpisodeFindings:
         }
         if merged_into:
             details["merged_into"] = merged_into
-        return make_finding(rule, episode.finding_id, episode.evidence, episode.alarm, details)
+        return make_finding(rule, episode.finding_id, episode.evidence, episode.alarm, details, opened=episode.opened)
 
     def _forget(self, before: int) -> None:
         # Once per timespan is enough, and keeps the cost of idle groups away from most batches. The clock may also

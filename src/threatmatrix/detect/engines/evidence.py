@@ -42,7 +42,6 @@ class Evidence:
     count: int = 0
     newest: list[Row] = field(default_factory=list)  # at most MAX_EVENT_IDS, in order
     principals: Counter[str] = field(default_factory=Counter)
-    systems: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -58,7 +57,6 @@ class Evidence:
         self.first, self.last = min(self.first, self.newest[0]), self.newest[-1]
         del self.newest[:-MAX_EVENT_IDS]
         self.principals.update(row.principal for row in rows)
-        self.systems.update(row.system for row in rows)
         self.models.update(row.model for row in rows)
 
     def absorb(self, other: Evidence) -> None:
@@ -67,7 +65,6 @@ class Evidence:
         self.first, self.last = min(self.first, other.first), max(self.last, other.last)
         self.newest = sorted([*self.newest, *other.newest])[-MAX_EVENT_IDS:]
         self.principals.update(other.principals)
-        self.systems.update(other.systems)
         self.models.update(other.models)
 
     def shares(self) -> tuple[PrincipalShare, ...]:
@@ -77,9 +74,19 @@ class Evidence:
 
 
 def make_finding(
-    rule: EventRule | EventCountRule, finding_id: str, evidence: Evidence, alarm: Row, details: dict[str, Any]
+    rule: EventRule | EventCountRule,
+    finding_id: str,
+    evidence: Evidence,
+    alarm: Row,
+    details: dict[str, Any],
+    *,
+    opened: Row,
 ) -> Finding:
-    """One finding of a rule, as its evidence stands now."""
+    """One finding of a rule, as its evidence stands now.
+
+    ``opened``: the first event when the finding was made. It says the system and the model, so that a
+    finding does not move from one incident to another while it grows.
+    """
     meta = rule.meta
     named = sum(1 for name in evidence.principals if name)
     if named > MAX_PRINCIPALS:
@@ -94,26 +101,25 @@ def make_finding(
         technique=meta.technique,
         severity=severity_of(meta.level),
         confidence=confidence_of(meta.level),
-        explanation=rule.explain(_figures(evidence)),
+        explanation=rule.explain(_figures(evidence, opened.model)),
         event_ids=tuple(row.event_id for row in evidence.newest),
         event_count=evidence.count,
         first_time=evidence.first.time,
         last_time=evidence.last.time,
         alarm_event=alarm.event_id,
         principals=evidence.shares(),
-        system=_most_frequent(evidence.systems),
-        model=_most_frequent(evidence.models),
+        system=opened.system or None,
+        model=opened.model or None,
         details={"tags": list(meta.tags), "falsepositives": list(meta.falsepositives), **details},
     )
 
 
-def _figures(evidence: Evidence) -> str:
+def _figures(evidence: Evidence, model: str) -> str:
     """How many events, by whom, on which model, in what time."""
     shares = evidence.shares()
     who = f" by {shares[0].principal}" if shares else ""
     if len(shares) > 1:
         who += f" and {sum(1 for name in evidence.principals if name) - 1} more"
-    model = _most_frequent(evidence.models)
     where = f" on model {model}" if model else ""
     events = f"{evidence.count} event{'s' if evidence.count != 1 else ''}"
     span = evidence.last.time - evidence.first.time
@@ -128,8 +134,3 @@ def _duration(span: int) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
-
-
-def _most_frequent(counts: Counter[str]) -> str | None:
-    named = [(-count, name) for name, count in counts.items() if name]
-    return min(named)[1] if named else None

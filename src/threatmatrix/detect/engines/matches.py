@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from threatmatrix.detect.engines.evidence import Evidence, Row, make_finding, row_of
 from threatmatrix.detect.engines.identity import stable_id
@@ -19,12 +20,21 @@ MAX_OPEN = 5_000  # findings kept growing at once; beyond that the one that grew
 Key = tuple[str, str, str, str, int]
 
 
+@dataclass(slots=True)
+class _Open:
+    """The id holds the first event: what was let go, or what another run of detection saw, is another finding."""
+
+    finding_id: str
+    opened: Row
+    evidence: Evidence
+
+
 class MatchFindings:
     """The growing findings of one rule."""
 
     def __init__(self, rule: EventRule) -> None:
         self._rule = rule
-        self._open: OrderedDict[Key, Evidence] = OrderedDict()
+        self._open: OrderedDict[Key, _Open] = OrderedDict()
 
     def feed(self, events: Sequence[Event], positions: Iterable[int]) -> list[Finding]:
         """Add the events at ``positions``; give the findings that are new or have grown."""
@@ -36,13 +46,15 @@ class MatchFindings:
         return [self._grow(key, rows) for key, rows in fresh.items()]
 
     def _grow(self, key: Key, rows: list[Row]) -> Finding:
-        evidence = self._open.get(key)
-        if evidence is None:
-            evidence = self._open[key] = Evidence.of(rows)
+        growing = self._open.get(key)
+        if growing is None:
+            first = rows[0]  # in order of arrival: of several at the same time, this one is first in every portion
+            finding_id = stable_id(self._rule.meta.detector, *key, first.event_id)
+            growing = self._open[key] = _Open(finding_id, first, Evidence.of(rows))
         else:
-            evidence.add(rows)
+            growing.evidence.add(rows)
         self._open.move_to_end(key)
         if len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)
-        finding_id = stable_id(self._rule.meta.detector, *key)
-        return make_finding(self._rule, finding_id, evidence, evidence.first, {})
+        evidence = growing.evidence
+        return make_finding(self._rule, growing.finding_id, evidence, evidence.first, {}, opened=growing.opened)

@@ -28,6 +28,7 @@ class Alarm:
     first_time: int = 2**63 - 1
     last_time: int = -(2**63)
     principals: Counter[str] = field(default_factory=Counter)
+    firsts: dict[str, int] = field(default_factory=dict)  # principal -> µs of its first probe
     newest: list[tuple[int, str]] = field(default_factory=list)  # (seq, event id), trimmed now and then
     merged_into: Alarm | None = None
 
@@ -36,8 +37,7 @@ class Alarm:
         self.size += 1
         self.first_time = min(self.first_time, entry.time)
         self.last_time = max(self.last_time, entry.time)
-        name = entry.principal
-        self.principals[name if name in self.principals or len(self.principals) < MAX_PRINCIPALS else OTHERS] += 1
+        self._count(entry.principal, 1, entry.time)
         self.newest.append((seq, entry.event_id))
         if len(self.newest) >= 2 * MAX_EVENT_IDS:
             self._trim()
@@ -48,11 +48,16 @@ class Alarm:
         self.first_time = min(self.first_time, other.first_time)
         self.last_time = max(self.last_time, other.last_time)
         for name, count in other.principals.items():
-            known = name in self.principals or len(self.principals) < MAX_PRINCIPALS
-            self.principals[name if known else OTHERS] += count
+            self._count(name, count, other.firsts[name])
         self.newest += other.newest
         self._trim()
         other.merged_into = self
+
+    def _count(self, name: str, count: int, first: int) -> None:
+        if name not in self.principals and len(self.principals) >= MAX_PRINCIPALS:
+            name = OTHERS
+        self.principals[name] += count
+        self.firsts[name] = min(first, self.firsts.get(name, first))
 
     def event_ids(self) -> tuple[str, ...]:
         """The newest event ids, oldest of them first, at most :data:`MAX_EVENT_IDS`."""

@@ -32,6 +32,7 @@ WIDTH = 4.0  # of a bucket, in thresholds
 REACH = 8  # entries looked at in one bucket, the newest first
 
 MAX_LISTED = 1000  # principals named in one finding
+LEADING = 0.2  # share from which a principal's first event dates the attack
 
 
 class _State:
@@ -93,6 +94,10 @@ class NearDuplicateMonitor:
                 details={"cluster_size": 63, "threshold": 0.41, "quantile": 0.001, "calibrated_on": 598,
                          "probes_per_minute": 29.1})
 
+    ``first_time`` is the first event of the *leading* principals (a share of at least 0.2, or the largest):
+    an honest input that happens to lie near does not date an attack back. The explanation's span, the
+    probes per minute and ``last_time`` are of the whole cluster.
+
     Parameters: ``quantile`` of the calibrations to go by: one learnt at another quantile is none (None: any);
     ``window_seconds`` of event time an input is remembered; ``max_entries`` inputs per state
     at most, the oldest go first; ``max_states`` (tenant, model, projection) at most, the one least
@@ -123,11 +128,10 @@ class NearDuplicateMonitor:
         self.technique, self.severity = technique, severity
         self.alarm_at, self.max_entries, self._max_states = int(alarm_at), int(max_entries), int(max_states)
         self.window = int(window_seconds * 1_000_000)
-        self._calibrations = {
-            (c.model, c.vec_key): c
-            for c in calibrations
-            if c.monitor == NAME and (quantile is None or c.quantile == quantile)
-        }
+        mine = [c for c in calibrations if c.monitor == NAME and quantile in (None, c.quantile)]
+        # Several quantiles may have been learnt; where none is asked for, the newest stands, then the strictest.
+        mine.sort(key=lambda c: (c.created, -c.quantile))
+        self._calibrations = {(c.model, c.vec_key): c for c in mine}
         self._states: dict[tuple[str, Space], _State] = {}  # least recently used first
         self._sight = Sight(NAME, TITLE, technique, NEEDS)
         self.retries = 0
@@ -205,10 +209,10 @@ class NearDuplicateMonitor:
         if len(ranked) > MAX_LISTED:
             details["principals_total"] = len(ranked)
         if alarm.merged_into is not None:
-            details["merged_into"] = _finding_id(state, alarm.merged_into)
+            details["merged_into"] = self._finding_id(state, alarm.merged_into)
         top = shares[0]
         return Finding(
-            finding_id=_finding_id(state, alarm),
+            finding_id=self._finding_id(state, alarm),
             detector=f"monitor:{NAME}",
             title=TITLE,
             technique=self.technique,
@@ -217,7 +221,7 @@ class NearDuplicateMonitor:
             explanation=sentence(alarm.size, state.space.model, span, accounts=len(ranked), top=top),
             event_ids=alarm.event_ids(),
             event_count=alarm.size,
-            first_time=alarm.first_time,
+            first_time=min(alarm.firsts[who] for who, n in ranked if n >= LEADING * alarm.size or who == top.principal),
             last_time=alarm.last_time,
             alarm_event=alarm.alarm_event,
             principals=shares,
@@ -226,8 +230,9 @@ class NearDuplicateMonitor:
             details=details,
         )
 
-
-def _finding_id(state: _State, alarm: Alarm) -> str:
-    parts = (state.tenant, state.space.model, state.space.vec_key, repr(state.space.vec_scale), alarm.root_event)
-    text = "\0".join(parts)
-    return f"{NAME}:{blake2b(text.encode(), digest_size=12, person=b'tm-cluster').hexdigest()}"
+    def _finding_id(self, state: _State, alarm: Alarm) -> str:
+        """Two techniques may use this monitor, with numbers of their own: their findings are not the same."""
+        numbers = f"{self.alarm_at} {self.window} {state.calibration.quantile!r}"
+        space = (state.tenant, state.space.model, state.space.vec_key, repr(state.space.vec_scale))
+        text = "\0".join((self.technique, numbers, *space, alarm.root_event))
+        return f"{NAME}:{blake2b(text.encode(), digest_size=12, person=b'tm-cluster').hexdigest()}"

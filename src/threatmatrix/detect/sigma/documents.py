@@ -1,8 +1,8 @@
 """Rule text → YAML documents, guarded: rule files are hostile input.
 
 Limits: 256 KiB of text, 32 levels, 100 documents; no anchors or aliases (an alias bomb expands without bound), no
-duplicate keys, no tags beyond plain YAML. What passes is plain ``dict``, ``list`` and scalars, with the line of
-every key.
+duplicate keys, no explicit tags (``!!timestamp foo`` is not what it looks like). What passes is plain ``dict``,
+``list`` and scalars, with the line of every key.
 """
 
 from __future__ import annotations
@@ -82,6 +82,10 @@ def _check_stream(source: RuleSource) -> None:
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise RuleError(source.file, "YAML anchors and aliases are refused", line=line, hint="Write the value out")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            hint = "Write the plain value; put it in quotes if it is text"
+            raise RuleError(source.file, f"the YAML tag {str(tag)[:60]!r} is refused", line=line, hint=hint)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -25,6 +25,7 @@ ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MAX_BODY = 16 * 2**20
 FLOATS = ("FP16", "FP32", "FP64")
+INPUT = "input"
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -57,7 +58,7 @@ class _OIPApp:
         base = f"/v2/models/{name}"
         card = {
             "name": name, "versions": ["1"], "platform": "numpy_mlp",
-            "inputs": [{"name": "input", "datatype": "FP64", "shape": [-1, model.inputs]}],
+            "inputs": [{"name": INPUT, "datatype": "FP64", "shape": [-1, model.inputs]}],
             "outputs": [
                 {"name": "label", "datatype": "INT64", "shape": [-1]},
                 {"name": "scores", "datatype": "FP64", "shape": [-1, model.classes]},
@@ -97,7 +98,7 @@ class _OIPApp:
     def _infer(self, body: bytes) -> dict[str, Any]:
         try:
             request = json.loads(body)
-            tensor = request["inputs"][0]
+            (tensor,) = request["inputs"]  # an input that is ignored could hide the one that counts from a gateway
             wanted = [output["name"] for output in request.get("outputs") or ()] or ["label", "scores"]
             x = self._rows(tensor)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as e:
@@ -116,6 +117,8 @@ class _OIPApp:
         return answer | ({"id": request["id"]} if isinstance(request.get("id"), str) else {})
 
     def _rows(self, tensor: dict[str, Any]) -> FloatArray:
+        if tensor["name"] != INPUT:
+            raise ValueError(f"the only input is {INPUT}")
         if tensor["datatype"] not in FLOATS:
             raise ValueError(f"datatype must be one of {', '.join(FLOATS)}")
         shape = tensor["shape"]

@@ -1,23 +1,25 @@
-"""A second process for work that runs beside the first, and never outlives it."""
+"""Processes for work that runs beside the first one, and never outlives it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from multiprocessing.connection import wait
 
-__all__ = ["beside"]
+__all__ = ["beside", "one_thread"]
 
 
 @contextmanager
-def beside() -> Iterator[ProcessPoolExecutor]:
-    """An executor of one process; an error inside the block does not wait for its work."""
+def beside(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """An executor of so many processes; an error inside the block does not wait for their work."""
     context = multiprocessing.get_context("spawn")  # forking a process that has threads is not safe
-    executor = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_end_with_parent)
+    executor = ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=_end_with_parent)
     try:
         yield executor
     except BaseException:
@@ -29,9 +31,20 @@ def beside() -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    one_thread()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """One thread for NumPy from now on, or for as long as the block runs.
+
+    The arrays of a replay are small: what further BLAS threads do is wait, and that costs a core each.
+    """
+    limit: AbstractContextManager[object] = import_module("threadpoolctl").threadpool_limits(limits=1)
+    return limit
 
 
 def _watch(sentinel: int) -> None:

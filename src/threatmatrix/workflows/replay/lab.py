@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from threatmatrix.emulate.accounts import AccountPool
@@ -43,9 +43,14 @@ class Lab:
         """The API key of an account: what a client sends, and the gateway knows by its hash only."""
         return "tmk_" + hmac.new(self.secret, f"account:{account}".encode(), hashlib.sha256).hexdigest()[:40]
 
-    def pool(self, accounts: list[str], *, round_robin: bool = False) -> AccountPool:
-        """A pool of accounts, in order of use."""
-        return AccountPool([self.key(account) for account in accounts], round_robin=round_robin)
+    def pool(self, accounts: list[str], *, round_robin: bool = False, per_sample: int = 0) -> AccountPool:
+        """A pool of accounts, in order of use; ``per_sample`` of them for each sample alone (0: all for all)."""
+        return AccountPool([self.key(name) for name in accounts], round_robin=round_robin, per_sample=per_sample)
+
+    def with_share(self, queries: int) -> Lab:
+        """The same lab for another process, with a part of the scope's limit of its own."""
+        self.ledger.take(queries)
+        return replace(self, ledger=QueryLedger(queries))
 
     def directory(self, accounts: list[str]) -> dict[str, str]:
         """SHA-256 of each key → the account's name, as the gateway wants it."""

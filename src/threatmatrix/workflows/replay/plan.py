@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from threatmatrix.emulate import scope as scopes
 from threatmatrix.emulate.plan import plan_queries
 from threatmatrix.knowledge import Library
-from threatmatrix.model.errors import UnknownNameError
+from threatmatrix.model.errors import ScopeError, UnknownNameError
 from threatmatrix.model.matrix import CaseStudy, ReplaySpec
+from threatmatrix.model.system import Scope
 
-__all__ = ["ADAPTIVE", "ATTACKS", "PlannedStage", "ReplayPlan", "plan"]
+__all__ = ["ADAPTIVE", "ATTACKS", "BASELINE", "CONTROLLED", "LIVE", "PlannedStage", "ReplayPlan", "Run", "plan"]
 
 ATTACKS = ("transfer", "hop-skip-jump", "square")
 """The procedures of microsoft-edge-ai that have a success at a norm, in the order of the case."""
@@ -20,25 +23,17 @@ Run = tuple[str, str]
 BASELINE: tuple[Run, ...] = tuple((name, variant) for name in ATTACKS for variant in ("plain", "random-control"))
 """Nobody acts: the attack unhindered, beside random draws at equal queries and norm."""
 
-CONTROLS = ("input_noise", "query_budget")
-"""Policy kinds of the playbook that are also measured alone."""
-
-ALONE = " alone"
-"""How the scene of a control that is measured alone is named: the control's id, and this."""
-
-CONTROLLED: tuple[Run, ...] = (
-    ("transfer", "plain"),
-    ("hop-skip-jump", "plain"),
-    ("hop-skip-jump", "adaptive-averaged"),
-    ("hop-skip-jump", "adaptive-oars"),
-    ("square", "plain"),
-    ("square", "adaptive-averaged"),
-)
-"""What is run against each control alone."""
-
-ADAPTIVE = ("adaptive-rotation", "adaptive-rotation+averaged", "adaptive-oars", "adaptive-rotation+oars")
-"""Adaptive attackers, each with many accounts: used in turn, or the next one after a refusal; queries averaged through
-the noise; proposals spread out so that they do not look alike."""
+CONTROLLED: dict[str, tuple[Run, ...]] = {
+    "input_noise": (
+        ("transfer", "plain"),
+        ("hop-skip-jump", "plain"),
+        ("hop-skip-jump", "adaptive-averaged"),
+        ("hop-skip-jump", "adaptive-oars"),
+        ("square", "adaptive-averaged"),
+    ),
+    "query_budget": (("hop-skip-jump", "plain"),),
+}
+"""Policy kind → what is run against the library's control of that kind, each sample with its own account."""
 
 LIVE: tuple[Run, ...] = (
     ("read-metadata", "plain"),
@@ -46,14 +41,23 @@ LIVE: tuple[Run, ...] = (
     ("hop-skip-jump", "plain"),
     *((name, "blocked-account") for name in ATTACKS),
     *((name, "fresh-accounts") for name in ATTACKS),
-    *((name, variant) for name in ("hop-skip-jump", "square") for variant in ADAPTIVE),
 )
-"""While detect → respond → enforce runs: the attack as the case tells it, then again, and again adaptively."""
+"""While the loop runs: the attack as the case tells it, again as the blocked account, again from fresh accounts."""
+
+ADAPTIVE: tuple[Run, ...] = (
+    ("hop-skip-jump", "adaptive-rotation"),
+    ("hop-skip-jump", "adaptive-rotation+averaged"),
+    ("hop-skip-jump", "adaptive-oars"),
+    ("square", "adaptive-rotation+averaged"),
+    ("square", "adaptive-oars"),
+)
+"""Attackers who know of the response, each in a scene of its own that begins with the response in force: accounts in
+turn, queries averaged through the noise, proposals spread out so that they do not look alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One attack run. ``scene``: baseline (nobody acts), a control alone, or live (detect, respond, enforce)."""
+    """One attack run. ``scene``: baseline (nobody acts), a control alone, live, or adaptive."""
 
     scene: str
     procedure: str
@@ -74,6 +78,25 @@ class ReplayPlan:
     def max_queries(self) -> int:
         return sum(stage.max_queries for stage in self.stages)
 
+    def share(self, scene: str, runs: Iterable[Run] | None = None) -> int:
+        """The upper bound of one scene, or of some runs of it."""
+        chosen = None if runs is None else set(runs)
+        return sum(
+            stage.max_queries
+            for stage in self.stages
+            if stage.scene == scene and (chosen is None or (stage.procedure, stage.variant) in chosen)
+        )
+
+    def check(self, scope: Scope, library: Library, now: int) -> None:
+        """Raise ScopeError unless the scope covers every stage on this machine, and all their queries."""
+        for technique in dict.fromkeys(library.procedure(stage.procedure).technique for stage in self.stages):
+            scopes.check(scope, "127.0.0.1", self.spec.target, technique, now)
+        if scope.max_queries < self.max_queries:
+            raise ScopeError(
+                f"{scope.file}: max_queries: {scope.max_queries} do not reach for this replay's {self.max_queries}",
+                hint="Raise max_queries, or attack fewer samples with --samples",
+            )
+
 
 def plan(library: Library, case: str, *, samples: int | None = None) -> ReplayPlan:
     """The plan of one case. Raises UnknownNameError for a case that is unknown or has no replay yet."""
@@ -81,10 +104,11 @@ def plan(library: Library, case: str, *, samples: int | None = None) -> ReplayPl
     if study.replay is None:
         raise UnknownNameError("replay", case, [slug for slug, each in library.cases.items() if each.replay])
     n = samples or study.replay.samples
-    controls = [c.id for c in library.technique("online-evasion").controls if c.policy["kind"] in CONTROLS]
     runs = [("baseline", *run) for run in BASELINE]
-    runs += [(f"{control}{ALONE}", *run) for control in controls for run in CONTROLLED]
+    for control in library.technique("online-evasion").controls:
+        runs += [(control.id, *run) for run in CONTROLLED.get(control.policy["kind"], ())]
     runs += [("live", *run) for run in LIVE]
+    runs += [("adaptive", *run) for run in ADAPTIVE]
     stages = tuple(
         PlannedStage(scene, name, variant, plan_queries([library.procedure(name)], n, [variant]).total)
         for scene, name, variant in runs

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from threatmatrix.model.evidence import AttackResult, Comparison, Evidence, Rate, SampleOutcome
 from threatmatrix.model.matrix import CaseStudy
 from threatmatrix.remediate.compare import compare, rate
 
 __all__ = [
+    "MIN_SAMPLES",
     "AttackRow",
     "ControlRow",
     "DetectionRow",
     "HardNegative",
     "HonestRow",
     "ReplayReport",
-    "evidence_of",
+    "Taken",
+    "attack_row",
     "rates_of",
+    "remediated",
 ]
+
+MIN_SAMPLES = 20
+"""Fewer samples prove nothing: no mark is given for success or its fall."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """How many of the samples one account took before it was stopped; it never got to most of them."""
+
+    confirmed: int
+    attempted: int  # samples that got more than the one query that finds out about a block
+    samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackRow:
-    """One attack before, during and after the response. Rates are of confirmed success."""
+    """One attack before, during and after the response. Rates are of confirmed success over samples that were all
+    really attacked: from fresh accounts, and for adaptive attackers, each sample has accounts of its own.
+    """
 
     procedure: str
     technique: str
@@ -38,12 +52,12 @@ class AttackRow:
     control: Rate  # random draws at equal queries and norm
     before_vs_control: Comparison
     median_queries: int  # of the samples that succeeded before
-    live: Rate | None  # the same attack while detection and response run; None where it was not run live
-    blocked: Rate | None  # again, as the blocked account
-    fresh: Rate  # again, from fresh accounts
+    live: Taken | None  # one account while detection and response run; None where it was not run so
+    blocked: Taken  # again, as the blocked account
+    fresh: Rate  # again, from a fresh account for each sample
     adaptive: dict[str, Rate]  # named adaptive variants
     before_vs_fresh: Comparison
-    before_vs_adaptive: Comparison  # against the strongest adaptive variant
+    before_vs_adaptive: Comparison | None  # against the strongest adaptive variant; None where none was run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +95,7 @@ class HonestRow:
     events: int
     findings: int  # findings that name an honest principal first, or nobody but honest ones
     named: int  # honest principals named anywhere in a finding (swept into an attack cluster)
-    requests_defended: int  # requests sent while the response was in force
+    requests_defended: int  # requests sent from the attacker's first query on, while the loop ran
     refused: int
     accuracy_before: Rate
     accuracy_after: Rate
@@ -117,10 +131,21 @@ class ReplayReport:
     hard_negatives: tuple[HardNegative, ...]
     chain: tuple[str, ...]  # technique slugs of the incident, in order
     incident_id: str
-    blocked_principals: tuple[str, ...]
+    incidents: int  # all that the live scene opened, merged ones not counted
+    blocked_principals: tuple[str, ...]  # in the live scene
+    accounts_lost: dict[str, int]  # adaptive "procedure, variant" → accounts that were blocked
     actions: dict[str, int]  # state → number of ledger actions
     evidence: tuple[Evidence, ...]
     seconds: float
+
+
+def taken(result: AttackResult) -> Taken:
+    """What one account got done."""
+    return Taken(
+        confirmed=sum(outcome.confirmed for outcome in result.outcomes),
+        attempted=sum(not outcome.refused or outcome.queries > 1 for outcome in result.outcomes),
+        samples=len(result.outcomes),
+    )
 
 
 def rates_of(result: AttackResult) -> Rate:
@@ -128,41 +153,16 @@ def rates_of(result: AttackResult) -> Rate:
     return rate(result.outcomes)
 
 
-def evidence_of(
-    rows: Sequence[AttackRow],
-    *,
-    technique: str,
-    tactic: str,
-    case: str,
-    system: str,
-    run_id: str,
-    seed: int,
-    created: int,
-    emulated: bool,
-    detected: bool,
-    responded: bool,
-    record: dict[str, Any],
-) -> Evidence:
-    """The record of one cell.
-
-    Remediated means, for every attack of the technique: the interval of the difference before − after lies above 0,
-    for fresh accounts and for the strongest adaptive attacker alike.
+def remediated(rows: Sequence[AttackRow]) -> bool:
+    """Whether success fell for every attack of a technique, beyond chance, against fresh accounts and against the
+    strongest adaptive attacker. Without an adaptive attacker, or with fewer than 20 samples, nothing is proved.
     """
-    key = json.dumps([run_id, tactic, technique])
-    return Evidence(
-        evidence_id="ev-" + hashlib.sha256(key.encode()).hexdigest()[:16],
-        created=created,
-        technique=technique,
-        tactic=tactic,
-        system=system,
-        case=case,
-        run_id=run_id,
-        seed=seed,
-        emulated=emulated,
-        detected=detected,
-        responded=responded,
-        remediated=bool(rows) and all(r.before_vs_fresh.low > 0 and r.before_vs_adaptive.low > 0 for r in rows),
-        record=record | {"attacks": [asdict(row) for row in rows]},
+    return bool(rows) and all(
+        row.before.n >= MIN_SAMPLES
+        and row.before_vs_fresh.low > 0
+        and row.before_vs_adaptive is not None
+        and row.before_vs_adaptive.low > 0
+        for row in rows
     )
 
 
@@ -177,14 +177,14 @@ def attack_row(
     control: AttackResult,
     *,
     live: AttackResult | None,
-    blocked: AttackResult | None,
+    blocked: AttackResult,
     fresh: AttackResult,
     adaptive: dict[str, AttackResult],
 ) -> AttackRow:
     """Bring together the results of one attack; compares before with control, fresh and the strongest adaptive."""
     before = rates_of(plain)
     after = {name: rates_of(result) for name, result in adaptive.items()}
-    strongest = max(after.values(), key=lambda each: each.value, default=rates_of(fresh))
+    strongest = max(after.values(), key=lambda each: each.value, default=None)
     return AttackRow(
         procedure=plain.procedure,
         technique=plain.technique,
@@ -195,10 +195,10 @@ def attack_row(
         control=rates_of(control),
         before_vs_control=compare("before − random control", before, rates_of(control)),
         median_queries=median_queries(plain.outcomes),
-        live=None if live is None else rates_of(live),
-        blocked=None if blocked is None else rates_of(blocked),
+        live=None if live is None else taken(live),
+        blocked=taken(blocked),
         fresh=rates_of(fresh),
         adaptive=after,
         before_vs_fresh=compare("before − fresh accounts", before, rates_of(fresh)),
-        before_vs_adaptive=compare("before − strongest adaptive", before, strongest),
+        before_vs_adaptive=None if strongest is None else compare("before − strongest adaptive", before, strongest),
     )

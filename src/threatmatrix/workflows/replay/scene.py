@@ -16,6 +16,8 @@ from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.reference.digits import CLASSES, INPUTS
 from threatmatrix.emulate.reference.honest import honest_clients, honest_requests
 from threatmatrix.emulate.run import run_procedure
+from threatmatrix.emulate.target import FloatArray, IntArray
+from threatmatrix.gateway.policy import load_snapshot
 from threatmatrix.model.evidence import AttackResult, Rate
 from threatmatrix.model.matrix import Procedure
 from threatmatrix.model.response import PolicyEntry, PolicySnapshot
@@ -33,13 +35,13 @@ class Scene:
     """One served product with its own log and policy. A context manager.
 
     The attacker's requests turn the clock: before each one the honest requests that have fallen due are sent, so
-    both alternate by a seeded timetable, and after every ``tick_events`` rows ``on_tick`` is called. ``honest`` False: the
-    attacker is alone on the road.
+    both alternate by a seeded timetable, and after every ``tick_events`` rows ``on_tick`` is called. ``honest`` False:
+    the attacker is alone on the road.
     """
 
     def __init__(self, lab: Lab, name: str, accounts: Sequence[str], *, seed: int, honest: bool = True) -> None:
         self._lab = lab
-        self._name = name
+        self.name = name
         self._rng = np.random.default_rng([lab.seed, seed, 0x5CE7E])
         clients = int(lab.number("honest_clients")) if honest else 0
         self._clients = honest_clients(clients, len(lab.splits.honest), seed=lab.seed)
@@ -80,12 +82,18 @@ class Scene:
     ) -> None:
         self._stack.close()
 
-    def enforce(self, entries: Sequence[PolicyEntry]) -> None:
-        """Put a fixed policy in force, for measuring one control by itself."""
-        snapshot = PolicySnapshot(version=1, published_at=self.now, entries=tuple(entries))
+    def enforce(self, entry: PolicyEntry) -> None:
+        """Put one fixed entry in force, for measuring a control by itself."""
+        snapshot = PolicySnapshot(version=1, published_at=self.now, entries=(entry,))
         draft = self.policy.with_suffix(".tmp")
         draft.write_text(json.dumps(asdict(snapshot)))
         draft.replace(self.policy)
+
+    def blocked(self) -> list[str]:
+        """The principals that the policy blocks now."""
+        snapshot = load_snapshot(self.policy)
+        entries = snapshot.entries if snapshot else ()
+        return [entry.principal for entry in entries if entry.kind == "block" and entry.principal is not None]
 
     def pass_time(self, seconds: float) -> None:
         """Nothing but honest traffic for a while."""
@@ -120,9 +128,9 @@ class Scene:
         self,
         procedure: Procedure,
         variant: str,
-        accounts: Sequence[str],
+        pool: AccountPool,
         auditors: Sequence[str],
-        samples: tuple[np.ndarray, np.ndarray],
+        samples: tuple[FloatArray, IntArray],
         *,
         budgets: Sequence[int] | None = None,
     ) -> AttackResult:
@@ -130,7 +138,7 @@ class Scene:
         lab = self._lab
         return run_procedure(
             procedure,
-            self.target(procedure.technique, lab.pool(list(accounts))),
+            self.target(procedure.technique, pool),
             *samples,
             seed=lab.seed,
             variant=variant,

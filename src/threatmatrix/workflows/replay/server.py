@@ -51,14 +51,15 @@ class Server:
         }
         # one thread in NumPy: the rows are few, and the same seed must give the same table on every machine
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "threatmatrix.workflows.replay.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.with_suffix(".server.txt").open("w"),
-            text=True,
-            env={**os.environ, **threads},
-        )
+        with self.log.with_suffix(".server.txt").open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "threatmatrix.workflows.replay.server"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **threads},
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(settings) + "\n")
@@ -100,7 +101,8 @@ def _serve(settings: dict[str, Any]) -> None:
     from threatmatrix.gateway.asgi import Gateway
     from threatmatrix.gateway.config import GatewayConfig, header_clock
 
-    app = oip_app(settings["name"], MLP.load(Path(settings["model"])))
+    model = MLP.load(Path(settings["model"]))
+    app = oip_app(settings["name"], model)
     gateway = Gateway(
         app,
         GatewayConfig(
@@ -112,6 +114,7 @@ def _serve(settings: dict[str, Any]) -> None:
             seed=settings["seed"],
             clock=header_clock,
             input_range=(0.0, 1.0),
+            inputs={settings["name"]: {"input": model.inputs}},
         ),
     )
     listener = listen()

@@ -1,0 +1,42 @@
+"""``evidence``: what was proved, and whether the record of it holds."""
+
+from __future__ import annotations
+
+import typer
+
+from threatmatrix.cli.options import Format, TableOrJson
+from threatmatrix.cli.settings import settings_of
+
+__all__ = ["register"]
+
+evidence_app = typer.Typer(help="The append-only record of what was proved: list it, check its hash chain.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.add_typer(evidence_app, name="evidence", no_args_is_help=True)
+
+
+@evidence_app.command("list")
+def list_evidence(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+    """List the records, the oldest first."""
+    from threatmatrix.cli.evidence_tables import show_evidence
+
+    with settings_of(ctx).open_home().open_store() as store:
+        found = store.evidence.list()
+    show_evidence(found, as_json=output_format is TableOrJson.json)
+
+
+@evidence_app.command("verify")
+def verify(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+    """Recompute every digest and link; leave with 1 where a record was changed, removed or put in between.
+
+    Keep the head somewhere else: records cut off at the end show only by comparing it.
+    """
+    from threatmatrix.cli.evidence_tables import show_chain
+
+    with settings_of(ctx).open_home().open_store() as store:
+        report = store.evidence.verify()
+    show_chain(report, as_json=output_format is TableOrJson.json)
+    if not report.intact:
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""One control of the gateway alone: nobody detects, nobody is blocked, each sample has an account of its own."""
+
+from __future__ import annotations
+
+from threatmatrix.knowledge import Library
+from threatmatrix.model.evidence import AttackResult
+from threatmatrix.model.matrix import Control
+from threatmatrix.model.response import PolicyEntry
+from threatmatrix.workflows.replay.baseline import Samples
+from threatmatrix.workflows.replay.cast import auditors
+from threatmatrix.workflows.replay.lab import START, Lab
+from threatmatrix.workflows.replay.plan import CONTROLLED, Run
+from threatmatrix.workflows.replay.scene import Scene
+
+__all__ = ["measure_control"]
+
+_MONTH = 30 * 86_400_000_000
+
+
+def measure_control(lab: Lab, library: Library, control: Control, samples: Samples) -> dict[Run, AttackResult]:
+    """Every run that the plan has for this control, through a gateway that enforces nothing else."""
+    runs, n = CONTROLLED[control.policy["kind"]], len(samples[1])
+    checkers = auditors(runs, n)
+    attackers = {run: [f"mallory-{run[0]}-{run[1]}-{number:02d}" for number in range(1, n + 1)] for run in runs}
+    everyone = [a for cast in (checkers, attackers) for crew in cast.values() for a in crew]
+    with Scene(lab, f"control-{control.id}", everyone, seed=10 + len(control.id), honest=False) as scene:
+        scene.enforce(
+            PolicyEntry(
+                entry_id=f"control-{control.id}",
+                kind=control.policy["kind"],
+                owner="replay",
+                reason="measured alone",
+                created_at=START,
+                expires_at=START + _MONTH,
+                params={key: value for key, value in control.policy.items() if key not in {"kind", "ttl_seconds"}},
+            )
+        )
+        return {
+            run: scene.attack(
+                library.procedure(run[0]), run[1], lab.pool(attackers[run], per_sample=1), checkers[run], samples
+            )
+            for run in runs
+        }
