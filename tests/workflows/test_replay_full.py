@@ -105,9 +105,9 @@ def test_the_same_attack_after_the_response(done: Done) -> None:
         row = attack(done, name)
         assert row.blocked.confirmed == 0
         assert row.before_vs_fresh.low > 0
-        assert {"adaptive-rotation+averaged", "adaptive-oars"} <= set(row.adaptive)
+        assert "adaptive-rotation+averaged" in row.adaptive
         assert all(rate.n == row.before.n for rate in row.adaptive.values())
-    assert "adaptive-rotation" in attack(done, "hop-skip-jump").adaptive
+    assert {"adaptive-rotation", "adaptive-oars"} <= set(attack(done, "hop-skip-jump").adaptive)
     transfer = attack(done, "transfer")
     assert (transfer.blocked.confirmed, transfer.blocked.attempted) == (0, 0)
     assert transfer.before_vs_adaptive is None

@@ -118,7 +118,9 @@ def _taken(taken: Taken) -> str:
 def _controls(report: ReplayReport) -> None:
     made = table("Each control alone: nobody detects, nobody is blocked", "control", "attack", "variant", ">success")
     for row in report.controls:
-        made.add_row(row.control, row.procedure, row.variant, _rate(row.success))
+        far = row.one_account
+        told = _rate(row.success) if far is None else f"one account: {_taken(far)}"
+        made.add_row(row.control, row.procedure, row.variant, told)
     out().print(made)
     out().print()
 

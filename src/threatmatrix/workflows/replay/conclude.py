@@ -21,13 +21,12 @@ from threatmatrix.workflows.replay.plan import ADAPTIVE, ATTACKS, ReplayPlan, Ru
 from threatmatrix.workflows.replay.proof import evidence_of
 from threatmatrix.workflows.replay.report import (
     AttackRow,
-    ControlRow,
     DetectionRow,
     HardNegative,
     HonestRow,
     ReplayReport,
     attack_row,
-    rates_of,
+    control_row,
 )
 from threatmatrix.workflows.replay.response import Adaptive, Live, LiveRun, live_store
 from threatmatrix.workflows.replay.story import adopt, adopted_id
@@ -84,10 +83,7 @@ def _report(
         threshold=_calibration(baseline).threshold,
         calibrated_on=_calibration(baseline).distinct,
         attacks=tuple(_attack_row(measured, name) for name in ATTACKS),
-        controls=tuple(
-            ControlRow(control=c, procedure=p, variant=v, success=rates_of(result))
-            for (c, p, v), result in measured.controls.items()
-        ),
+        controls=tuple(control_row(*run, result) for run, result in measured.controls.items()),
         detections=tuple(_detection(measured, name, events) for name in ATTACKS),
         honest=_honest(measured, events),
         hard_negatives=tuple(measured.hard_negatives),

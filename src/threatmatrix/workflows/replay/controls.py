@@ -1,4 +1,4 @@
-"""One control of the gateway alone: nobody detects, nobody is blocked, each sample has an account of its own."""
+"""One control of the gateway alone: nobody detects, nobody is blocked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def measure_control(lab: Lab, library: Library, control: Control, samples: Sampl
     """Every run that the plan has for this control, through a gateway that enforces nothing else."""
     runs, n = CONTROLLED[control.policy["kind"]], len(samples[1])
     checkers = auditors(runs, n)
-    attackers = {run: [f"mallory-{run[0]}-{run[1]}-{number:02d}" for number in range(1, n + 1)] for run in runs}
+    each = 0 if control.policy["kind"] == "query_budget" else 1  # accounts of its own for each sample
+    numbers = range(1, n + 1) if each else (1,)
+    attackers = {run: [f"mallory-{run[0]}-{run[1]}-{number:02d}" for number in numbers] for run in runs}
     everyone = [a for cast in (checkers, attackers) for crew in cast.values() for a in crew]
     with Scene(lab, f"control-{control.id}", everyone, seed=10 + len(control.id), honest=False) as scene:
         scene.enforce(
@@ -37,7 +39,7 @@ def measure_control(lab: Lab, library: Library, control: Control, samples: Sampl
         )
         return {
             run: scene.attack(
-                library.procedure(run[0]), run[1], lab.pool(attackers[run], per_sample=1), checkers[run], samples
+                library.procedure(run[0]), run[1], lab.pool(attackers[run], per_sample=each), checkers[run], samples
             )
             for run in runs
         }

@@ -33,7 +33,8 @@ CONTROLLED: dict[str, tuple[Run, ...]] = {
     ),
     "query_budget": (("hop-skip-jump", "plain"),),
 }
-"""Policy kind → what is run against the library's control of that kind, each sample with its own account."""
+"""Policy kind → what is run against the library's control of that kind alone. Each sample has its own account, save
+for the budget: that bounds one account, and has no effect on who has one for each sample."""
 
 LIVE: tuple[Run, ...] = (
     ("read-metadata", "plain"),
@@ -49,7 +50,6 @@ ADAPTIVE: tuple[Run, ...] = (
     ("hop-skip-jump", "adaptive-rotation+averaged"),
     ("hop-skip-jump", "adaptive-oars"),
     ("square", "adaptive-rotation+averaged"),
-    ("square", "adaptive-oars"),
 )
 """Attackers who know of the response, each in a scene of its own that begins with the response in force: accounts in
 turn, queries averaged through the noise, proposals spread out so that they do not look alike."""

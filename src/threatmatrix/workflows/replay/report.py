@@ -20,6 +20,7 @@ __all__ = [
     "ReplayReport",
     "Taken",
     "attack_row",
+    "control_row",
     "rates_of",
     "remediated",
 ]
@@ -62,12 +63,30 @@ class AttackRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRow:
-    """One control in force alone: nobody detects, nobody is blocked."""
+    """One control in force alone: nobody detects, nobody is blocked.
+
+    ``success`` is over samples that were all really attacked. A budget bounds one account, so it is told by
+    ``one_account`` instead: how far one came.
+    """
 
     control: str
     procedure: str
     variant: str
-    success: Rate
+    success: Rate | None
+    one_account: Taken | None = None
+
+
+def control_row(control: str, procedure: str, variant: str, result: AttackResult) -> ControlRow:
+    """A rate where every sample was attacked, a count where the one account was refused before that."""
+    far = taken(result)
+    stopped = far.attempted < far.samples
+    return ControlRow(
+        control=control,
+        procedure=procedure,
+        variant=variant,
+        success=None if stopped else rates_of(result),
+        one_account=far if stopped else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
