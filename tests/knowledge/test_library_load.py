@@ -93,7 +93,8 @@ def test_json_schemas_on_disk_are_those_of_the_models(tmp_path: Path) -> None:
         assert (LIBRARY / "schemas" / name).read_text(encoding="utf-8") == as_text(schema), (
             "stale: run python -m threatmatrix.knowledge.jsonschemas"
         )
-    assert {path.name for path in (LIBRARY / "schemas").iterdir()} == set(json_schemas())
+    others = {"playbook.json", "rule.json", "sample.json"}  # of rooms that stand above; tests/conformance checks them
+    assert {path.name for path in (LIBRARY / "schemas").iterdir()} == set(json_schemas()) | others
     assert {path.name for path in write_json_schemas(tmp_path / "out")} == set(json_schemas())
 
 

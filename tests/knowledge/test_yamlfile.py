@@ -25,6 +25,10 @@ def parse(text: str, **limits: int) -> Any:
     return parse_yaml(text, file="f.yaml", limits=Limits(**limits)).data
 
 
+def test_a_float_comes_back_with_all_of_its_digits() -> None:
+    assert parse("a: 0.0019095601762707634") == {"a": 0.0019095601762707634}
+
+
 @given(PLAIN)
 def test_what_pyyaml_writes_comes_back(data: Any) -> None:
     # default_style '"' quotes strings and marks the rest by tags, so write plainly and compare what YAML 1.2 agrees on.

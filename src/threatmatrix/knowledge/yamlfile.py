@@ -26,7 +26,7 @@ Step = str | int
 Where = tuple[Step, ...]
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
-_FLOAT = re.compile(r"[-+]?([0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18}|[0-9]{1,18}(?=[eE]))([eE][-+]?[0-9]{1,3})?\Z")
+_FLOAT = re.compile(r"[-+]?([0-9]{1,18}\.[0-9]{0,24}|\.[0-9]{1,24}|[0-9]{1,18}(?=[eE]))([eE][-+]?[0-9]{1,3})?\Z")
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _STRING_TAG = "tag:yaml.org,2002:str"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
