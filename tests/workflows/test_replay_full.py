@@ -6,6 +6,7 @@ The attacks were tuned on other seeds than these (docs/emulation.md).
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,23 +36,34 @@ class Done:
     library: Library
 
 
+_DONE: dict[int, Done] = {}  # each seed once in a process, in whatever order its tests come
+
+
 @pytest.fixture(
-    scope="module",
     params=[pytest.param(seed, marks=pytest.mark.xdist_group(f"replay-{seed}")) for seed in SEEDS],
     ids=[f"seed{seed}" for seed in SEEDS],
 )
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    library = load_library()
-    home = Home(tmp_path_factory.mktemp("home"))
-    report = replay(
-        plan(library, "microsoft-edge-ai"),
-        home,
-        library,
-        seed=request.param,
-        scope_file=None,
-        progress=Silent(),
-        now=time.time_ns() // 1000,
-    )
+    if request.param not in _DONE:
+        _DONE[request.param] = full_replay(request.param, tmp_path_factory.mktemp("home"))
+    return _DONE[request.param]
+
+
+def full_replay(seed: int, folder: Path) -> Done:
+    library, home = load_library(), Home(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        # servers and helpers run at their own speed here; the small replays measure their coverage
+        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
+            patch.delenv(name)
+        report = replay(
+            plan(library, "microsoft-edge-ai"),
+            home,
+            library,
+            seed=seed,
+            scope_file=None,
+            progress=Silent(),
+            now=time.time_ns() // 1000,
+        )
     return Done(report, home, library)
 
 
