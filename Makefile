@@ -11,7 +11,7 @@ run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
 
 test: $(VENV)/.dev  ## every test, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.dev  ## the whole gate but the tests
 	$(BIN)/ruff check .

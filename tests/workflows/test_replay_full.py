@@ -39,10 +39,7 @@ class Done:
 _DONE: dict[int, Done] = {}  # each seed once in a process, in whatever order its tests come
 
 
-@pytest.fixture(
-    params=[pytest.param(seed, marks=pytest.mark.xdist_group(f"replay-{seed}")) for seed in SEEDS],
-    ids=[f"seed{seed}" for seed in SEEDS],
-)
+@pytest.fixture(params=SEEDS, ids=[f"seed{seed}" for seed in SEEDS])
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     if request.param not in _DONE:
         _DONE[request.param] = full_replay(request.param, tmp_path_factory.mktemp("home"))

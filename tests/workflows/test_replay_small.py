@@ -60,7 +60,6 @@ def figures(report: ReplayReport) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.xdist_group("replay-small")
 def test_the_same_seed_gives_the_same_table(tmp_path: Path) -> None:
     first, second = run(tmp_path / "a"), run(tmp_path / "b")
     assert figures(first) == figures(second)
