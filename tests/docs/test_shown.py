@@ -21,8 +21,6 @@ SHOWN = [
     if any(b.info == "console" for b in blocks(page)) or name_of(page).startswith(EXECUTED)
 ]  # fmt: skip
 
-pytestmark = pytest.mark.xdist_group("docs")
-
 
 def folded(line: str) -> str:
     """A line with white space folded, and ids and digits replaced: what must agree."""
