@@ -72,6 +72,10 @@ def show_replay(report: ReplayReport, library: Library, *, as_json: bool) -> Non
     more = f" and {len(report.blocked_principals) - 4} more" if len(report.blocked_principals) > 4 else ""
     states = ", ".join(f"{count} {state}" for state, count in sorted(report.actions.items()))
     console.print(f"blocked: {escape(shown)}{more} · actions: {states}")
+    if report.incidents > 1:
+        console.print(
+            f"{report.incidents - 1} more incidents, of fresh accounts, are in the replay's own store", style="dim"
+        )
     _evidence(report, library)
 
 

@@ -51,25 +51,22 @@ class Measured:
 
 
 def conclude(measured: Measured, users: Store, *, created: int, seconds: float) -> ReplayReport:
-    """Write the evidence and the stories into the user's store and return the whole report."""
+    """Write the evidence and the story into the user's store and return the whole report."""
     with live_store(measured.lab) as store:
         incidents = [i for i in store.incidents.list() if not i.title.startswith("Merged into")]
         actions = [a for run in store.ledger.runs() for a in store.ledger.actions(run.run_id)]
         report = _report(measured, incidents, actions, seconds)
         evidence = [users.evidence.append(each) for each in evidence_of(report, measured.library, created)]
-        for incident in incidents:
-            adopt(store, users, incident.incident_id, origin=report.run_id)
+        adopt(store, users, _main(incidents).incident_id, origin=report.run_id)
     return replace(report, evidence=tuple(evidence))
 
 
 def _report(
     measured: Measured, incidents: Sequence[Incident], actions: Sequence[ActionRecord], seconds: float
 ) -> ReplayReport:
-    lab, baseline, live = measured.lab, measured.baseline, measured.live
+    lab, baseline = measured.lab, measured.baseline
     events = [e for batch in read_events([lab.workspace / "live.jsonl"], source="gateway") for e in batch]
-    attackers = {a for run in live.runs.values() for a in run.accounts}
-    incident = next(i for i in incidents if any(p.principal in attackers for p in i.principals))
-    incident = max(incidents, key=lambda each: len(each.chain), default=incident)
+    incident = _main(incidents)
     blocked = [str(a.params["principal"]) for a in actions if a.action == "block-principal" and a.state in _DONE]
     return ReplayReport(
         case=measured.plan.case,
@@ -96,6 +93,11 @@ def _report(
         evidence=(),
         seconds=seconds,
     )
+
+
+def _main(incidents: Sequence[Incident]) -> Incident:
+    """The incident of the attack as the case tells it: the longest chain. Fresh accounts open others of their own."""
+    return max(incidents, key=lambda each: (len(each.chain), -each.first_time))
 
 
 _DONE = {ActionState.done, ActionState.intent}

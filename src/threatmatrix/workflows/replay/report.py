@@ -150,7 +150,7 @@ class ReplayReport:
     hard_negatives: tuple[HardNegative, ...]
     chain: tuple[str, ...]  # technique slugs of the incident, in order
     incident_id: str
-    incidents: int  # all that the live scene opened, merged ones not counted
+    incidents: int  # all that the live scene opened: fresh accounts have their own, which stay in the workspace
     blocked_principals: tuple[str, ...]  # in the live scene
     accounts_lost: dict[str, int]  # adaptive "procedure, variant" → accounts that were blocked
     actions: dict[str, int]  # state → number of ledger actions
