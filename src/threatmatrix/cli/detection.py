@@ -151,7 +151,11 @@ def detect(
     if failure := failure or report.unreadable:
         raise failure
     next_step(report, incidents)
-    if any(finding.severity >= Severity[fail_on.value] for finding in report.findings):
+    _leave(report.findings, fail_on)
+
+
+def _leave(findings: Sequence[Finding], fail_on: Level) -> None:
+    if any(finding.severity >= Severity[fail_on.value] for finding in findings):
         raise typer.Exit(1)
 
 

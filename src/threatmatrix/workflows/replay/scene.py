@@ -54,10 +54,6 @@ class Scene:
         self._rows = 0
         self._stack = ExitStack()
 
-    @property
-    def honest_accounts(self) -> tuple[str, ...]:
-        return tuple(client.account for client in self._clients)
-
     def __enter__(self) -> Self:
         lab = self._lab
         server = Server(
