@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from threatmatrix.gateway.oip import DTYPES, BodyProblem, parse_infer
 from threatmatrix.gateway.outputs import parse_answer
 from threatmatrix.gateway.routes import WEBSOCKET, parse_route
+from threatmatrix.telemetry.inputs.oip import DTYPES, BodyProblem, parse_infer
 
 from .conftest import infer_body
 from .test_policy_file import JSON

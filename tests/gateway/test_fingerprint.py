@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threatmatrix.gateway.fingerprint import DEFAULT_STEP, Fingerprinter, gaussian_matrix
-from threatmatrix.gateway.oip import Tensor
+from threatmatrix.telemetry.inputs.fingerprint import DEFAULT_STEP, Fingerprinter, gaussian_matrix
+from threatmatrix.telemetry.inputs.oip import Tensor
 
 KEY = b"k" * 32
 PINNED = (0.07426323481859393, 0.480106767605447)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from threatmatrix.gateway.config import derive_key
 from threatmatrix.model.event import EVENT_COLUMNS
+from threatmatrix.telemetry.inputs.keys import derive_key
 
 from .conftest import INFER, KEYS, SECRET, START, Bench, entry, image, infer_body
 

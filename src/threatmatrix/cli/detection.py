@@ -128,6 +128,8 @@ def detect(
     """
     from threatmatrix.cli.finding_tables import next_step, show_findings
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
+    from threatmatrix.telemetry.inputs.inputs import Inputs
+    from threatmatrix.telemetry.readers import Options
     from threatmatrix.workflows import detect as workflow
     from threatmatrix.workflows.calibrate import load_calibrations
 
@@ -144,7 +146,7 @@ def detect(
             systems=settings.load_systems(systems),
             source=source,
             dead_letters=letters,
-            secret=home.secret() if home.root.exists() else None,
+            options=Options(inputs=Inputs(home.keyring()) if home.root.exists() else None),
             on_progress=shown.step,
         )
     incidents, failure = _keep(home, report.findings) if save else (None, None)

@@ -9,9 +9,9 @@ from threatmatrix.gateway.config import GatewayConfig
 from threatmatrix.gateway.controls import keep_label, round_scores
 from threatmatrix.gateway.decide import Decision
 from threatmatrix.gateway.http import Message, Send, send_json, with_header
-from threatmatrix.gateway.oip import BodyProblem, InferRequest, encode
 from threatmatrix.gateway.outputs import InferAnswer, parse_answer, read_outputs
 from threatmatrix.gateway.record import Recorder, Seen, Stats
+from threatmatrix.telemetry.inputs.oip import BodyProblem, InferRequest, encode
 
 __all__ = ["HeldAnswer"]
 

@@ -14,7 +14,7 @@ import os
 
 from threatmatrix.gateway.answer import HeldAnswer
 from threatmatrix.gateway.body import read_request
-from threatmatrix.gateway.config import GatewayConfig, derive_key
+from threatmatrix.gateway.config import GatewayConfig
 from threatmatrix.gateway.controls import NoiseSource, add_noise
 from threatmatrix.gateway.decide import ALLOW, BudgetMeter, Decision, decide, decide_unread
 from threatmatrix.gateway.http import (
@@ -30,9 +30,10 @@ from threatmatrix.gateway.http import (
     send_json,
     with_header,
 )
-from threatmatrix.gateway.oip import BodyProblem, InferRequest
 from threatmatrix.gateway.policy import PolicyFile
 from threatmatrix.gateway.record import Recorder, Seen, Stats, Watcher
+from threatmatrix.telemetry.inputs.keys import derive_key
+from threatmatrix.telemetry.inputs.oip import BodyProblem, InferRequest
 
 __all__ = ["Gateway"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from threatmatrix.gateway.oip import BodyProblem, InferRequest, is_object, parse_infer
+from threatmatrix.telemetry.inputs.oip import BodyProblem, InferRequest, is_object, parse_infer
 
 __all__ = ["read_request"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,6 @@ __all__ = [
     "Clock",
     "GatewayConfig",
     "Headers",
-    "derive_key",
     "header_clock",
     "wall_clock",
 ]
@@ -51,11 +49,6 @@ def header_clock(headers: Headers) -> int:
                 return min(int(value), _LATEST)
             break
     return wall_clock(headers)
-
-
-def derive_key(secret: bytes, label: str) -> bytes:
-    """32 bytes for one purpose: HMAC-SHA256 of the purpose's label under the secret (the expand step of RFC 5869)."""
-    return hmac.digest(secret, b"threatmatrix/gateway/1/" + label.encode() + b"\x01", "sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

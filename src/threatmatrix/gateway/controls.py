@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.gateway.oip import BodyProblem, InferRequest, encode
+from threatmatrix.telemetry.inputs.oip import BodyProblem, InferRequest, encode
 
 __all__ = ["NoiseSource", "add_noise", "keep_label", "round_scores"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from threatmatrix.gateway.oip import encode
+from threatmatrix.telemetry.inputs.oip import encode
 
 __all__ = [
     "App",

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import category
 
-from threatmatrix.gateway.oip import encode
 from threatmatrix.model.errors import InputError
+from threatmatrix.telemetry.inputs.oip import encode
 
 __all__ = ["FORMAT_VERSION", "LogWriter", "RowFields", "clean", "lines", "quote"]
 

@@ -7,7 +7,7 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
-from threatmatrix.gateway.oip import BodyProblem
+from threatmatrix.telemetry.inputs.oip import BodyProblem
 
 __all__ = ["InferAnswer", "parse_answer", "read_outputs"]
 

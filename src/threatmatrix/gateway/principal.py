@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from threatmatrix.gateway.config import ANONYMOUS, UNKNOWN_PREFIX, GatewayConfig, Headers, derive_key
+from threatmatrix.gateway.config import ANONYMOUS, UNKNOWN_PREFIX, GatewayConfig, Headers
+from threatmatrix.telemetry.inputs.keys import derive_key
 
 __all__ = ["Principals"]
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from threatmatrix.gateway.config import GatewayConfig, derive_key
+from threatmatrix.gateway.config import GatewayConfig
 from threatmatrix.gateway.decide import Decision
-from threatmatrix.gateway.fingerprint import Fingerprinter
 from threatmatrix.gateway.http import Scope
 from threatmatrix.gateway.log import FORMAT_VERSION, LogWriter, RowFields, clean, lines, quote
-from threatmatrix.gateway.oip import InferRequest, encode
 from threatmatrix.gateway.outputs import InferAnswer
 from threatmatrix.gateway.principal import Principals
 from threatmatrix.gateway.routes import WEBSOCKET, Route, parse_route
+from threatmatrix.telemetry.inputs.fingerprint import Fingerprinter
+from threatmatrix.telemetry.inputs.keys import derive_key
+from threatmatrix.telemetry.inputs.oip import InferRequest, encode
 
 __all__ = ["Recorder", "Seen", "Stats", "Watcher"]
 

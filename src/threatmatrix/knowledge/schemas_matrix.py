@@ -22,6 +22,7 @@ from threatmatrix.knowledge.schema_types import (
     StrictModel,
     Url,
 )
+from threatmatrix.model.event import Category
 
 __all__ = ["CaseFile", "MatrixFile", "MitigationFile", "ReferenceEntry", "TechniqueFile", "VulnerabilityFile"]
 
@@ -84,7 +85,7 @@ class TraceEntry(StrictModel):
     """What the technique leaves in one source of telemetry, and in which fields."""
 
     source: Line  # as a person calls it: serving log, registry audit log, none of yours
-    category: Literal["inference", "model_access", "authentication", "http", ""] = ""
+    category: Category | Literal[""] = ""
     fields: list[Attack] = Field(default_factory=list)
     shows: Prose
 

@@ -12,7 +12,7 @@ from threatmatrix.model.event import Event
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
 from threatmatrix.telemetry.documents import MAX_DOCUMENT, is_document, parse_document
 from threatmatrix.telemetry.logfile import LogFile, check_file
-from threatmatrix.telemetry.readers import AUTO, check_source, detect_reader, get_reader
+from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options, check_source, detect_reader, get_reader
 from threatmatrix.telemetry.records import LineParser
 
 __all__ = ["LogPath", "Progress", "first_lines", "read_events"]
@@ -45,12 +45,12 @@ def read_events(
     batch_size: int = 5000,
     on_progress: Callable[[Progress], None] | None = None,
     *,
-    secret: bytes | None = None,
+    options: Options = NOTHING_ASKED,
 ) -> Iterator[list[Event]]:
     """Yield events in batches of ``batch_size`` (the last one smaller), in the order of files and lines.
 
     ``source`` is a reader's name, or ``auto``: each file by its first lines. ``"-"`` is standard
-    input. ``secret`` lets a reader fingerprint inputs. A line that cannot become an event goes to
+    input. ``options`` tells the readers what was asked for. A line that cannot become an event goes to
     ``dead_letters`` (None: nowhere) and stops nothing. ``on_progress`` is called with each batch and
     at the end of each file.
 
@@ -64,7 +64,7 @@ def read_events(
         raise UsageError("no file to read", hint="Name one or more log files, or - for standard input")
     for file in files:
         check_file(file)
-    return _Reading(source, dead_letters, max(1, batch_size), on_progress, secret).run(files)
+    return _Reading(source, dead_letters, max(1, batch_size), on_progress, options).run(files)
 
 
 class _Reading:
@@ -76,13 +76,13 @@ class _Reading:
         dead_letters: DeadLetterFile | None,
         batch_size: int,
         on_progress: Callable[[Progress], None] | None,
-        secret: bytes | None,
+        options: Options,
     ) -> None:
         self.source = source
         self.dead_letters = dead_letters
         self.batch_size = batch_size
         self.on_progress = on_progress
-        self.secret = secret
+        self.options = options
         self.batch: list[Event] = []
         self.events = 0
         self.dead = 0
@@ -102,11 +102,11 @@ class _Reading:
     def _file(self, log: LogFile) -> Iterator[list[Event]]:
         start = first_lines(log.head)
         if self.source == AUTO:
-            reader = detect_reader(log.name, start, self.secret)
+            reader = detect_reader(log.name, start, self.options)
         else:
-            reader = get_reader(self.source, self.secret)
+            reader = get_reader(self.source, self.options)
         parser = LineParser(reader, log.name, self.dead_letters)
-        if reader.documents and is_document(start):
+        if reader.form == "documents" and is_document(start):
             parse_document(log.name, _whole(log), parser, self.batch)
             yield from self._full(log, parser)
         else:

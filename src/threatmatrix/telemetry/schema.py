@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from threatmatrix.model.event import EVENT_COLUMNS
+from threatmatrix.model.event import CATEGORIES, EVENT_COLUMNS
 
 __all__ = ["sample_schema"]
 
@@ -27,7 +27,7 @@ def sample_schema() -> str:
     """The text of the schema's file: every field of an event but ``source``, which the reader fills in."""
     properties: dict[str, Any] = {"v": {"const": 1}}
     properties |= {name: _TYPES[kind] for name, kind in EVENT_COLUMNS.items() if name != "source"}
-    properties["category"] = {"enum": ["inference", "model_access", "authentication", "http"]}
+    properties["category"] = {"enum": list(CATEGORIES)}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:threatmatrix:schema:sample",

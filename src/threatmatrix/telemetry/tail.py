@@ -9,7 +9,7 @@ from threatmatrix.model.errors import InputError
 from threatmatrix.model.event import Event
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
 from threatmatrix.telemetry.logfile import check_head
-from threatmatrix.telemetry.readers import AUTO, check_source, detect_reader, get_reader
+from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options, check_source, detect_reader, get_reader
 from threatmatrix.telemetry.reading import first_lines
 from threatmatrix.telemetry.records import MAX_LINE, LineParser
 
@@ -28,7 +28,7 @@ class LogTail:
     """
 
     def __init__(
-        self, path: Path, source: str = AUTO, *, offset: int = 0, line: int = 0, secret: bytes | None = None
+        self, path: Path, source: str = AUTO, *, offset: int = 0, line: int = 0, options: Options = NOTHING_ASKED
     ) -> None:
         """Raises UnknownNameError where no reader has the name ``source``."""
         check_source(source)
@@ -36,7 +36,7 @@ class LogTail:
         self.source = source
         self.offset = offset
         self.line = line
-        self._secret = secret
+        self._options = options
         self._inode: int | None = None
         self._parser: LineParser | None = None
         self._skipping = False
@@ -93,9 +93,9 @@ class LogTail:
                 if data.strip():
                     check_head(self.path, data)
             if self.source == AUTO:
-                reader = detect_reader(self.path, first_lines(data[: 4 * MAX_LINE]), self._secret)
+                reader = detect_reader(self.path, first_lines(data[: 4 * MAX_LINE]), self._options)
             else:
-                reader = get_reader(self.source, self._secret)
+                reader = get_reader(self.source, self._options)
             self._parser = LineParser(reader, str(self.path), dead_letters)
         self._parser.dead_letters = dead_letters
         return self._parser

@@ -16,7 +16,7 @@ from threatmatrix.model.detection import Calibration, Finding, NoVisibility
 from threatmatrix.model.errors import InputError, RuleError
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
-from threatmatrix.telemetry.readers import AUTO
+from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.telemetry.systems import Resolver
 
@@ -59,7 +59,7 @@ def detect(
     systems: Sequence[System] = (),
     source: str = "auto",
     dead_letters: DeadLetterFile | None = None,
-    secret: bytes | None = None,
+    options: Options = NOTHING_ASKED,
     on_progress: Callable[[int], None] | None = None,
 ) -> DetectReport:
     """Read logs (``-`` is standard input) and judge every event.
@@ -75,7 +75,7 @@ def detect(
     latest: dict[str, Finding] = {}  # a finding that grows keeps its id: the last word counts
     events = 0
     unreadable: InputError | None = None
-    batches = read_events(files, source=source, dead_letters=dead_letters, secret=secret)
+    batches = read_events(files, source=source, dead_letters=dead_letters, options=options)
     try:
         for batch in batches:
             for finding in session.feed([resolver.resolve(event) for event in batch]):

@@ -12,6 +12,7 @@ from threatmatrix.model.errors import StoreError
 
 if TYPE_CHECKING:
     from threatmatrix.store import Store
+    from threatmatrix.telemetry.inputs.keys import Keyring
 
 __all__ = ["Home"]
 
@@ -90,6 +91,12 @@ class Home:
             finally:
                 draft.unlink(missing_ok=True)
         return _read_secret(path)
+
+    def keyring(self) -> Keyring:
+        """The keys that inputs are fingerprinted under; made where there are none."""
+        from threatmatrix.telemetry.inputs.keys import Key, Keyring
+
+        return Keyring(Key("1", self.secret()))
 
     def new_workspace(self, case: str, seed: int) -> Path:
         """A fresh folder for one replay: ``replays/<case>-seed<seed>-<n>``; races are settled by mkdir."""

@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any, get_args
+from typing import Any
 
 from threatmatrix.detect.sigma.documents import Document
-from threatmatrix.model.event import Category
+from threatmatrix.model.event import CATEGORIES
 
-__all__ = ["CATEGORIES", "MODIFIERS", "check_correlation", "check_document", "check_event_rule"]
+__all__ = ["MODIFIERS", "check_correlation", "check_document", "check_event_rule"]
 
 MODIFIERS = ("all", "cased", "contains", "endswith", "startswith")
-CATEGORIES: tuple[str, ...] = get_args(Category)
 CONDITIONS = ("gte", "gt")
 TAXONOMIES = ("sigma", "threatmatrix")
 TIMESPAN = re.compile(r"[1-9][0-9]{0,8}[smhdw]")

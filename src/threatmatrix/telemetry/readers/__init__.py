@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from threatmatrix.model.errors import InputError, UnknownNameError
-from threatmatrix.telemetry.readers.base import Reader, Where
+from threatmatrix.telemetry.readers.base import NOTHING_ASKED, Options, Reader, Where
 from threatmatrix.telemetry.readers.gateway import GatewayReader
 from threatmatrix.telemetry.readers.litellm import LiteLLMReader
 from threatmatrix.telemetry.readers.nginx import NginxReader
 
-__all__ = ["AUTO", "SOURCES", "Reader", "Where", "check_source", "detect_reader", "get_reader"]
+__all__ = [
+    "AUTO",
+    "NOTHING_ASKED",
+    "SOURCES",
+    "Options",
+    "Reader",
+    "Where",
+    "check_source",
+    "detect_reader",
+    "get_reader",
+]
 
 AUTO = "auto"
 
@@ -27,19 +37,18 @@ def check_source(source: str) -> None:
         raise UnknownNameError("source", source, (AUTO, *SOURCES))
 
 
-def get_reader(source: str, secret: bytes | None = None) -> Reader:
-    """The reader of that name; with a secret it may fingerprint inputs. Raises UnknownNameError."""
+def get_reader(source: str, options: Options = NOTHING_ASKED) -> Reader:
+    """The reader of that name, told what was asked for. Raises UnknownNameError."""
     if source not in SOURCES:
         raise UnknownNameError("source", source, SOURCES)
-    reader = SOURCES[source]
-    return reader.keyed(secret) if secret else reader
+    return SOURCES[source].with_options(options)
 
 
-def detect_reader(file: object, first_lines: Sequence[str], secret: bytes | None = None) -> Reader:
+def detect_reader(file: object, first_lines: Sequence[str], options: Options = NOTHING_ASKED) -> Reader:
     """The first reader that recognises these lines; raises :class:`InputError` where none does."""
     for name, reader in SOURCES.items():
         if reader.recognises(first_lines):
-            return get_reader(name, secret)
+            return get_reader(name, options)
     raise InputError(
         file,
         "no reader recognises its first lines",

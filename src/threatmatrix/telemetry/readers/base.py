@@ -7,18 +7,24 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.event import Event
+from threatmatrix.model.event import Category, Event
+from threatmatrix.telemetry.inputs.inputs import Inputs
 
 __all__ = [
     "MAX_INT",
     "MAX_TIME",
+    "NOTHING_ASKED",
+    "Form",
+    "Options",
     "Reader",
     "Where",
     "content_id",
+    "fields_of",
     "from_iso",
     "integer",
     "number",
@@ -44,30 +50,64 @@ class Where:
         self.line = line
 
 
+Form = Literal["lines", "documents", "text", "http", "table"]
+"""How the records of a format stand in a file: one JSON object per line; the same, or one JSON document (an array, or
+pretty-printed objects); one record per line of plain text; HTTP messages one after the other; rows of CSV or Parquet.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user asked of a reader, beyond what the log says.
+
+    ``inputs`` None: inputs are neither fingerprinted nor kept, only measured. ``principal_header``: the header that
+    names the principal, where the source logs headers (lower case). ``mapping``: field of an event → where it stands,
+    for the reader ``mapping``.
+    """
+
+    inputs: Inputs | None = None
+    principal_header: str = ""
+    mapping: Mapping[str, Any] | None = None
+
+
+NOTHING_ASKED = Options()
+
+
 class Reader(Protocol):
     """Knows one log format.
 
-    ``fields`` are the Event fields that the source can give. ``documents`` says that a file may also
-    be one JSON array or pretty-printed objects instead of one object per line. ``parse`` returns at
-    least one event or raises :class:`FormatError` that names the key; it keeps nothing between calls.
+    ``gives`` says, for each category of event that the source can make, which fields it fills and from what (a few
+    words, shown by ``telemetry fields`` and held against docs/telemetry.md). ``parse`` takes one record: a JSON
+    object, or a line of text where ``form`` is ``text``, or ``HttpMessage`` where it is ``http``. It returns at least
+    one event, or raises :class:`FormatError` that names the key and never quotes a value; it keeps nothing between
+    calls.
     """
 
-    name: str
-    description: str
-    fields: frozenset[str]
-    documents: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def form(self) -> Form: ...
+
+    @property
+    def gives(self) -> Mapping[Category, Mapping[str, str]]: ...
 
     def recognises(self, first_lines: Sequence[str]) -> bool:
         """Whether these first lines of a file (or of a document) look like this format."""
-        ...
 
-    def parse(self, obj: Mapping[str, Any], where: Where) -> Sequence[Event]:
+    def parse(self, record: Any, where: Where) -> Sequence[Event]:
         """One record → its events."""
-        ...
 
-    def keyed(self, secret: bytes) -> Reader:
-        """The same reader with a key for input fingerprints, where the format carries inputs."""
-        ...
+    def with_options(self, options: Options) -> Reader:
+        """The same reader, told what the user asked for; itself where nothing of it concerns this format."""
+
+
+def fields_of(reader: Reader) -> frozenset[str]:
+    """The event fields that a reader can fill, of whatever category."""
+    return frozenset().union(*reader.gives.values())
 
 
 def reject(where: Where, key: str, problem: str) -> FormatError:

@@ -7,14 +7,23 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from threatmatrix.model.event import EVENT_COLUMNS, Event
+from threatmatrix.model.event import CATEGORIES, EVENT_COLUMNS, Category, Event
 from threatmatrix.telemetry.building import build_event
-from threatmatrix.telemetry.readers.base import MAX_INT, MAX_TIME, Reader, Where, content_id, reject, top_level_keys
+from threatmatrix.telemetry.readers.base import (
+    MAX_INT,
+    MAX_TIME,
+    Form,
+    Options,
+    Reader,
+    Where,
+    content_id,
+    reject,
+    top_level_keys,
+)
 
 __all__ = ["GatewayReader"]
 
 VERSION = 1
-CATEGORIES = ("inference", "model_access", "authentication", "http")
 
 _TYPES: dict[str, type] = {"VARCHAR": str, "BIGINT": int, "DOUBLE": float, "BLOB": bytes, "DOUBLE[]": tuple}
 _KINDS = {name: _TYPES[sql] for name, sql in EVENT_COLUMNS.items() if name != "source"}
@@ -26,14 +35,16 @@ class GatewayReader:
 
     name = "gateway"
     description = "threatmatrix gateway log: one JSON line per inference row"
-    fields = frozenset(EVENT_COLUMNS)
-    documents = False
+    form: Form = "lines"
+    gives: Mapping[Category, Mapping[str, str]] = {
+        category: {name: f"`{name}`" for name in EVENT_COLUMNS} for category in CATEGORIES
+    }
 
     def recognises(self, first_lines: Sequence[str]) -> bool:
         """True where a line has ``time`` and ``category`` and one of ``v``, ``event_id``."""
         return any({"time", "category"} <= keys and keys & {"v", "event_id"} for keys in top_level_keys(first_lines))
 
-    def keyed(self, secret: bytes) -> Reader:
+    def with_options(self, options: Options) -> Reader:
         """Itself: the gateway has already fingerprinted the input under its own key."""
         return self
 

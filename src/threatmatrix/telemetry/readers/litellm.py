@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from threatmatrix.model.event import Event
+from threatmatrix.model.event import Category, Event
+from threatmatrix.telemetry.inputs.inputs import InputFields
 from threatmatrix.telemetry.readers.base import (
     MAX_TIME,
+    NOTHING_ASKED,
+    Form,
+    Options,
     Reader,
     Where,
     content_id,
@@ -28,7 +31,31 @@ _CALLS = {"completion": "chat", "text_completion": "completion", "embedding": "e
 _REDACTED = "redacted-by-litellm"  # stands in place of the messages where message logging is off
 _STATUS = {"success": 200, "failure": 500}
 _MARKS = ({"litellm_call_id"}, {"call_type", "startTime"}, {"model_map_information"})
-_LABEL = b"threatmatrix/telemetry/litellm/input_fp"
+
+_GIVES = {
+    "event_id": "`litellm:` + `litellm_call_id`, or a hash of the record",
+    "time": "`startTime` (seconds, or ISO 8601)",
+    "source": "`litellm`",
+    "category": "`inference`",
+    "operation": "`call_type`",
+    "tenant": "organisation id, or team id, of the key",
+    "principal": "alias of the key, or its hash",
+    "src_ip": "`requester_ip_address`",
+    "user_agent": "`user_agent`",
+    "endpoint": "`user_api_key_request_route`",
+    "model": "`model`",
+    "model_version": "`response.model`, where it differs",
+    "request_ref": "`litellm_call_id`",
+    "input_fp": "keyed hash of the messages",
+    "input_bytes": "length of the messages as JSON",
+    "tokens_in": "`prompt_tokens`",
+    "tokens_out": "`completion_tokens`",
+    "latency_ms": "`response_time` (seconds), or end − start",
+    "status": "200, or `error_code`, or 500",
+    "decision": "`guardrail_status`",
+    "session": "`session_id`",
+    "trace_id": "`trace_id`",
+}
 
 
 class LiteLLMReader:
@@ -41,44 +68,19 @@ class LiteLLMReader:
 
     name = "litellm"
     description = "LiteLLM proxy: StandardLoggingPayload as JSON"
-    fields = frozenset(
-        {
-            "event_id",
-            "time",
-            "source",
-            "category",
-            "operation",
-            "tenant",
-            "principal",
-            "src_ip",
-            "user_agent",
-            "endpoint",
-            "model",
-            "model_version",
-            "request_ref",
-            "input_fp",
-            "input_bytes",
-            "tokens_in",
-            "tokens_out",
-            "latency_ms",
-            "status",
-            "decision",
-            "session",
-            "trace_id",
-        }
-    )
-    documents = True
+    form: Form = "documents"
+    gives: Mapping[Category, Mapping[str, str]] = {"inference": _GIVES}
 
-    def __init__(self, secret: bytes | None = None) -> None:
-        self._key = hashlib.blake2b(_LABEL, key=hashlib.sha256(secret).digest()).digest() if secret else None
+    def __init__(self, options: Options = NOTHING_ASKED) -> None:
+        self._inputs = options.inputs
 
     def recognises(self, first_lines: Sequence[str]) -> bool:
         """True where a record has keys that only this payload has."""
         return any(mark <= keys for keys in top_level_keys(first_lines) for mark in _MARKS)
 
-    def keyed(self, secret: bytes) -> Reader:
-        """A reader whose events carry ``input_fp`` under this secret."""
-        return LiteLLMReader(secret)
+    def with_options(self, options: Options) -> Reader:
+        """A reader whose events carry fingerprints of their messages."""
+        return LiteLLMReader(options)
 
     def parse(self, obj: Mapping[str, Any], where: Where) -> Sequence[Event]:
         """One call → one event."""
@@ -91,7 +93,6 @@ class LiteLLMReader:
         call_type = text(obj, where, "call_type")
         if model is None and call_type is None:
             raise reject(where, "model", "missing, and so is call_type")
-        fingerprint, size = self._input(obj)
         event = Event(
             event_id=f"litellm:{call}" if call else content_id("litellm", obj),
             time=start,
@@ -106,8 +107,7 @@ class LiteLLMReader:
             model=model,
             model_version=_served(obj, where, model),
             request_ref=call,
-            input_fp=fingerprint,
-            input_bytes=size,
+            **self._input(obj, start)._asdict(),
             tokens_in=integer(obj, where, "prompt_tokens"),
             tokens_out=integer(obj, where, "completion_tokens"),
             latency_ms=_latency(obj, where, start),
@@ -118,17 +118,17 @@ class LiteLLMReader:
         )
         return (event,)
 
-    def _input(self, obj: Mapping[str, Any]) -> tuple[str | None, int | None]:
-        """Keyed hash and length in bytes of the messages as canonical JSON; nothing of redacted ones."""
+    def _input(self, obj: Mapping[str, Any], time: int) -> InputFields:
+        """What stands for the messages, as canonical JSON; nothing for redacted ones."""
         messages = obj.get("messages")
         if not messages:
-            return None, None
-        canonical = json.dumps(messages, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-        if _REDACTED.encode() in canonical and len(canonical) < 4 * len(_REDACTED):
-            return None, None
-        if self._key is None:
-            return None, len(canonical)
-        return hashlib.blake2b(canonical, key=self._key, digest_size=16).hexdigest(), len(canonical)
+            return InputFields()
+        canonical = json.dumps(messages, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if _REDACTED in canonical and len(canonical) < 4 * len(_REDACTED):
+            return InputFields()
+        if self._inputs is None:
+            return InputFields(input_bytes=len(canonical.encode()))
+        return self._inputs.text(canonical, time)
 
 
 def _object(obj: Mapping[str, Any], where: Where, key: str) -> Mapping[str, Any]:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from threatmatrix.model.event import Event
+from threatmatrix.model.event import Category, Event
 from threatmatrix.telemetry.readers.base import (
     MAX_TIME,
+    Form,
+    Options,
     Reader,
     Where,
     content_id,
@@ -32,35 +34,40 @@ _MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138: a larger figure m
 _MAX_STATUS = 999
 
 
+_GIVES = {
+    "event_id": "`nginx:` + `request_id`, or a hash of the record",
+    "time": "`msec` (seconds), or `time` (ISO 8601)",
+    "source": "`nginx`",
+    "category": "told by the path",
+    "operation": "told by the path",
+    "tenant": "`tenant`",
+    "principal": "`user`, or `key_id`",
+    "src_ip": "`src_ip`",
+    "user_agent": "`ua`",
+    "method": "`method`",
+    "endpoint": "`uri`",
+    "model": "told by the path",
+    "model_version": "told by the path",
+    "request_ref": "`request_id`",
+    "input_bytes": "`bytes_in` (headers included)",
+    "latency_ms": "`rt` (seconds)",
+    "status": "`status`",
+    "decision": "`decision`",
+    "trace_id": "`traceparent`",
+}
+
+
 class NginxReader:
     """JSON access log of nginx; keys as in docs/telemetry.md, or nginx's own variable names."""
 
     name = "nginx"
     description = "nginx access log in JSON (log_format escape=json)"
-    fields = frozenset(
-        {
-            "event_id",
-            "time",
-            "source",
-            "category",
-            "operation",
-            "tenant",
-            "principal",
-            "src_ip",
-            "user_agent",
-            "method",
-            "endpoint",
-            "model",
-            "model_version",
-            "request_ref",
-            "input_bytes",
-            "latency_ms",
-            "status",
-            "decision",
-            "trace_id",
-        }
-    )
-    documents = False
+    form: Form = "lines"
+    gives: Mapping[Category, Mapping[str, str]] = {
+        "inference": _GIVES,
+        "model_access": _GIVES,
+        "http": _GIVES,
+    }
 
     def recognises(self, first_lines: Sequence[str]) -> bool:
         """True where a line has a uri, a status and a time."""
@@ -69,7 +76,7 @@ class NginxReader:
             for keys in top_level_keys(first_lines)
         )
 
-    def keyed(self, secret: bytes) -> Reader:
+    def with_options(self, options: Options) -> Reader:
         """Itself: an access log carries no input."""
         return self
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.gateway.oip import Tensor
+from threatmatrix.telemetry.inputs.oip import Tensor
 
 __all__ = ["DEFAULT_STEP", "Fingerprinter", "Projection", "Vectors", "gaussian_matrix"]
 

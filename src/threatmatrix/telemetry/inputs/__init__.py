@@ -1,0 +1,1 @@
+"""What stands for an input: its bodies read as rows, keyed hashes and projections, and the keys. NumPy only."""
