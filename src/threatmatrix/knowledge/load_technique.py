@@ -58,6 +58,7 @@ def load_technique(layers: Layers, slug: str) -> Unit | None:
         attack=tuple(ExternalId(item.id, item.name, item.relation) for item in content.attack),
         references=references_of(content.references),
         enables=tuple(content.enables),
+        applies=tuple(map(tuple, content.applies)),
         monitors=tuple(
             MonitorSpec(use=item.use, severity=item.severity, params=dict(item.params)) for item in content.monitors
         ),

@@ -23,6 +23,7 @@ from threatmatrix.knowledge.schema_types import (
     Url,
 )
 from threatmatrix.model.event import Category
+from threatmatrix.model.system import Trait
 
 __all__ = ["CaseFile", "MatrixFile", "MitigationFile", "ReferenceEntry", "TechniqueFile", "VulnerabilityFile"]
 
@@ -98,6 +99,9 @@ class GuidanceEntry(StrictModel):
     remediate: Prose
 
 
+Traits = Annotated[list[Trait], Field(min_length=1, max_length=4)]
+
+
 class TechniqueFile(StrictModel):
     """technique.yaml: one technique or sub-technique. The folder's name is its slug."""
 
@@ -115,6 +119,7 @@ class TechniqueFile(StrictModel):
     atlas: list[AtlasEntry] = Field(default_factory=list)
     attack: list[AttackEntry] = Field(default_factory=list)
     enables: list[Slug] = Field(default_factory=list)
+    applies: list[Traits] = Field(default_factory=list)  # systems with all traits of any entry; none: every system
     references: list[ReferenceEntry] = Field(default_factory=list)
     monitors: list[MonitorEntry] = Field(default_factory=list)
 

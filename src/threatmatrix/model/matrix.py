@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from threatmatrix.model.system import Trait
+
 __all__ = [
     "SAME",
     "CaseStep",
@@ -169,6 +171,7 @@ class Technique:
     attack: tuple[ExternalId, ...] = ()
     references: tuple[Reference, ...] = ()
     enables: tuple[str, ...] = ()  # techniques that this one is a step towards
+    applies: tuple[tuple[Trait, ...], ...] = ()  # to systems with all traits of any entry; empty: to every system
     monitors: tuple[MonitorSpec, ...] = ()
     rules: tuple[RuleSource, ...] = ()
     procedures: tuple[Procedure, ...] = ()

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["Criticality", "ModelEntry", "PrincipalMapping", "Scope", "System"]
+__all__ = ["TRAITS", "Criticality", "ModelEntry", "PrincipalMapping", "Scope", "System", "Trait"]
 
 Criticality = Literal["low", "medium", "high", "critical"]
+
+Trait = Literal[
+    "predictive",
+    "generative",
+    "agent",
+    "retrieval",
+    "trained",
+    "feedback",
+    "third-party",
+    "edge",
+    "physical",
+    "public",
+]
+"""What a system is like, for telling which techniques apply to it; docs/systems.md explains each."""
+
+TRAITS: tuple[Trait, ...] = get_args(Trait)
 
 
 @dataclass(frozen=True, slots=True)

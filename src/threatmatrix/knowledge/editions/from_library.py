@@ -93,6 +93,7 @@ def _technique(technique: Technique, modified: str) -> EditionTechnique:
             "atlas": _ids(technique.atlas),
             "attack": _ids(technique.attack),
             "enables": list(technique.enables),
+            "applies": [list(traits) for traits in technique.applies],
             "monitors": [
                 {"use": item.use, "severity": str(item.severity), "params": dict(item.params)}
                 for item in technique.monitors
