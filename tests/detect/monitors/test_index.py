@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from threatmatrix.detect.monitors import near_duplicates as parameters
+from threatmatrix.detect.monitors import memory as parameters
 from threatmatrix.detect.monitors.hashing import StableHash, collision_probability
 from threatmatrix.detect.monitors.index import CHUNK, NeighbourIndex
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import duckdb
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from tests.detect.sigma.rule_makers import SECOND, START, compiled, count, event
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
+from threatmatrix.detect.sigma.sql import episodes
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.event import Event
 
@@ -188,6 +191,7 @@ def as_found(held: dict[str, Finding]) -> list[dict[str, Any]]:
 
 
 SPAN = 10  # seconds
+DISORDER = 70 * SECOND  # of the probes below
 PROBES = st.lists(
     st.tuples(st.integers(0, 70), st.sampled_from(["a", "b", None]), st.integers(0, SPAN)), min_size=1, max_size=40
 ).map(lambda drawn: [(probe(n, at, principal=who), late) for n, (at, who, late) in enumerate(drawn)])
@@ -206,10 +210,26 @@ def test_counts_agree_with_an_oracle_and_do_not_depend_on_batches(
 ) -> None:
     ruleset = counting(minimum, f"{SPAN}s")
     events = [one for one, _ in probes]
-    whole = feed(ruleset, events)
+    whole = feed(ruleset, events, lateness=DISORDER)
     assert as_found(whole) == expected_episodes(events, minimum, SPAN * SECOND)
+    assert feed(ruleset, *cut(events, cuts), lateness=DISORDER) == whole
     in_order = sorted(events, key=lambda one: one.time)
-    assert feed(ruleset, *cut(in_order, cuts)) == whole
+    assert as_found(feed(ruleset, *cut(in_order, cuts))) == as_found(whole)
+
+
+@settings(max_examples=20, deadline=None)
+@given(probes=PROBES, minimum=st.integers(1, 6))
+def test_a_stream_and_a_table_at_rest_are_counted_the_same(probes: list[tuple[Event, int]], minimum: int) -> None:
+    ruleset = counting(minimum, f"{SPAN}s")
+    grouped = [one for one, _ in probes if one.principal is not None]
+    who = np.array([one.principal for one in grouped], object)
+    with duckdb.connect() as con:
+        con.register("hot", {"who": who, "time": np.array([one.time for one in grouped], np.int64)})
+        told = con.execute(episodes(ruleset.correlations[0], "hot", ["who"])).fetchall() if grouped else []
+    held = as_found(feed(ruleset, [one for one, _ in probes], lateness=DISORDER))
+    assert sorted((who, started, last) for who, started, _, last in told) == [
+        (found["who"], found["start"], found["end"]) for found in held
+    ]
 
 
 @settings(max_examples=35, deadline=None)

@@ -1,200 +1,210 @@
 """Sliding counts: which groups reached the count, merged into episodes.
 
-SQL decides whether and when a count was reached (``detect.sigma.sql.episodes``); this module keeps the hot rows that
-the next batch may still need, and the evidence of each episode. Rows are kept for as long as an event may come late,
-plus one timespan: a late event can neither complete nor prolong anything older.
+An event fires where the one ``minimum - 1`` before it is at most ``timespan`` older (both ends included). Firing events
+at most ``timespan`` apart make one episode (``detect.sigma.sql.episodes`` says the same of a table at rest). Events are
+taken one at a time in the order of their arrival, so that what is found cannot depend on how they were cut into
+batches; what an event costs grows with the logarithm of its group, and for a late one with ``minimum``.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-import duckdb
-import numpy as np
-
-from threatmatrix.detect.engines.evidence import Evidence, Row, make_finding, row_of
-from threatmatrix.detect.engines.identity import stable_id
-from threatmatrix.detect.sigma.ir import EventCountRule
-from threatmatrix.detect.sigma.sql import episodes
+from threatmatrix.detect.clock import Clock
+from threatmatrix.detect.engines.episode_state import keep_episodes, keep_groups, kept_episodes, kept_groups
+from threatmatrix.detect.engines.evidence import Evidence, make_finding, row_of
+from threatmatrix.detect.engines.groups import Episode, Group, HotRows, Key
+from threatmatrix.detect.engines.identity import identity, stable_id
+from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
+from threatmatrix.detect.state import State
 from threatmatrix.model.detection import Finding
-from threatmatrix.model.event import Event
+from threatmatrix.model.event import EVENT_COLUMNS, Event
 
-__all__ = ["EpisodeFindings"]
+__all__ = ["MAX_OPEN", "EpisodeFindings"]
 
-Key = tuple[Any, ...]
-Span = tuple[int, int, int]  # started, fired, last: µs, as detect.sigma.sql.episodes gives them
+MAX_OPEN = 5_000  # episodes that may still grow; beyond that the one that grew longest ago is let go
 
-
-@dataclass(slots=True)
-class _Episode:
-    finding_id: str
-    started: int
-    fired: int
-    last: int
-    opened: Row
-    alarm: Row
-    evidence: Evidence
-    grown: bool = True  # since the last finding
-
-
-@dataclass(slots=True)
-class _Group:
-    key: Key
-    rows: list[Row] = field(default_factory=list)  # hot, in order
-    loose: list[Row] = field(default_factory=list)  # those of them that belong to no episode yet
-    episodes: list[_Episode] = field(default_factory=list)
-
-    def add(self, fresh: list[Row]) -> None:
-        for rows in (self.rows, self.loose):
-            in_order = not rows or rows[-1] <= fresh[0]
-            rows.extend(fresh)
-            if not in_order:
-                rows.sort()
-
-    def reach(self, fresh: list[Row], rule: EventCountRule) -> list[Row]:
-        """The hot rows that decide about ``fresh``: back to the first that can share a window, on to the last."""
-        begin = bisect_left(self.rows, (fresh[0].time - rule.timespan,))
-        begin = max(begin, bisect_left(self.rows, (fresh[0].time,)) - rule.minimum + 1)
-        return self.rows[begin : bisect_left(self.rows, (fresh[-1].time + rule.timespan + 1,))]
-
-    def forget(self, before: int) -> bool:
-        """Drop what no event can change any more; true where nothing is left."""
-        for rows in (self.rows, self.loose):
-            del rows[: bisect_left(rows, (before,))]
-        self.episodes = [episode for episode in self.episodes if episode.last >= before]
-        return not self.rows and not self.episodes
+_LAST = attrgetter("last")
+_FIRED = attrgetter("fired")
+_STARTED = attrgetter("started")
 
 
 class EpisodeFindings:
-    """The growing findings of one event_count correlation. ``lateness`` in µs: how late an event may come."""
+    """The growing findings of one event_count correlation over ``rules``.
 
-    def __init__(self, rule: EventCountRule, lateness: int) -> None:
+    ``lateness`` (µs): how late an event may come and be counted exactly. One that comes later is counted with those
+    that arrived within ``lateness`` and one timespan before it, by the clock of the counted events.
+    """
+
+    def __init__(self, rule: EventCountRule, lateness: int, rules: Sequence[EventRule] = ()) -> None:
         self._rule = rule
+        self.identity = identity(rule.meta.detector, rule, *rules)
         self._keep = lateness + rule.timespan
-        self._sql = episodes(rule, "hot", ["group"])
-        self._key_of = [attrgetter(name) for name in rule.group_by]
-        self._groups: dict[Key, _Group] = {}
-        self._forgotten = 0  # rows before this time are gone
+        self._clock = Clock(self._keep)
+        self._key_of = [_getter(name) for name in rule.group_by]
+        self._hot = HotRows(self._keep, rule.minimum, self._let_go)
+        self._open: OrderedDict[str, tuple[Group, Episode]] = OrderedDict()  # the one that grew longest ago first
+        self._grown: dict[str, tuple[Group, Episode]] = {}  # since the last findings
 
-    def feed(
-        self, connection: duckdb.DuckDBPyConnection, events: Sequence[Event], positions: Iterable[int], oldest: int
-    ) -> list[Finding]:
-        """Add the events at ``positions`` of a batch whose oldest event is at ``oldest`` (µs).
+    @property
+    def detector(self) -> str:
+        return self._rule.meta.detector
 
-        Gives the findings that are new or have grown. Raises nothing of its own.
-        """
-        fresh = self._by_group(events, positions)
-        for key, rows in fresh.items():
-            self._groups.setdefault(key, _Group(key)).add(rows)
-        findings: list[Finding] = []
-        for group, spans in self._spans(connection, fresh):
-            findings.extend(self._update(group, spans))
-        self._forget(oldest - self._keep)
-        return findings
+    @property
+    def rows(self) -> int:
+        """Hot rows held."""
+        return self._hot.count
 
-    def _by_group(self, events: Sequence[Event], positions: Iterable[int]) -> dict[Key, list[Row]]:
-        fresh: defaultdict[Key, list[Row]] = defaultdict(list)
+    @property
+    def _groups(self) -> OrderedDict[Key, Group]:
+        return self._hot.groups
+
+    def group_of(self, event: Event) -> Key | None:
+        """The group that an event is counted in; None where it lacks a field of it."""
+        key = tuple([get(event) for get in self._key_of])
+        return None if None in key else key
+
+    def feed(self, events: Sequence[Event], positions: Iterable[int]) -> list[Finding]:
+        """Count the events at ``positions``, in this order; the findings that are new or have grown."""
         for position in positions:
             event = events[position]
-            key = tuple(get(event) for get in self._key_of)
-            if None not in key:
-                fresh[key].append(row_of(event))
-        for rows in fresh.values():
-            rows.sort()
-        return fresh
+            key = self.group_of(event)
+            if key is not None:
+                self._take(key, event)
+        grown, self._grown = self._grown, {}
+        return [self._finding(group, episode) for group, episode in grown.values()]
 
-    def _spans(
-        self, connection: duckdb.DuckDBPyConnection, fresh: dict[Key, list[Row]]
-    ) -> Iterator[tuple[_Group, list[Span]]]:
-        """Ask SQL about the groups with fresh rows; give each of them with the spans found in its reach."""
-        groups = [self._groups[key] for key in fresh]
-        reaches = [group.reach(rows, self._rule) for group, rows in zip(groups, fresh.values(), strict=True)]
-        asked = [(index, reach) for index, reach in enumerate(reaches) if len(reach) >= self._rule.minimum]
-        found: defaultdict[int, list[Span]] = defaultdict(list)
-        if asked:
-            sizes = [len(reach) for _, reach in asked]
-            times = np.fromiter((row.time for _, reach in asked for row in reach), np.int64, sum(sizes))
-            hot = {"group": np.repeat([index for index, _ in asked], sizes), "time": times}
-            connection.register("hot", hot)
-            for index, *span in connection.execute(self._sql).fetchall():
-                found[index].append((span[0], span[1], span[2]))
-            connection.unregister("hot")
-        for index, group in enumerate(groups):
-            yield group, sorted(found[index])
+    def snapshot(self) -> State:
+        """The clock, the hot rows and the episodes that may still grow. Only between two feeds."""
+        groups = list(self._groups.values())
+        return {
+            "clock": self._clock.snapshot(),
+            "groups": keep_groups(groups),
+            "episodes": keep_episodes(groups),
+            "order": list(self._open),
+        }
 
-    def _update(self, group: _Group, spans: list[Span]) -> Iterator[Finding]:
-        absorbed: list[tuple[_Episode, _Episode]] = []
-        for span in spans:
-            absorbed += self._place(group, span)
-        for episode in group.episodes:
-            begin = bisect_left(group.loose, (episode.started,))
-            end = bisect_left(group.loose, (episode.last + 1,))
-            rows = group.loose[begin:end]
-            if rows:
-                del group.loose[begin:end]
-                episode.evidence.add(rows)
-            if rows or episode.grown:
-                episode.grown = False
-                self._set_alarm(group, episode)
-                yield self._finding(group, episode)
-        for loser, winner in absorbed:
-            yield self._finding(group, loser, merged_into=winner.finding_id)
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`snapshot`."""
+        groups = kept_groups(state["groups"])
+        found: dict[str, tuple[Group, Episode]] = {}
+        for group, episodes in zip(groups, kept_episodes(state["episodes"]), strict=True):
+            group.episodes = episodes
+            found.update((episode.finding_id, (group, episode)) for episode in episodes)
+        self._clock.restore(state["clock"])
+        self._hot.groups = OrderedDict((group.key, group) for group in groups)
+        self._hot.count = sum(len(group.rows) for group in groups)
+        self._open = OrderedDict((finding_id, found[finding_id]) for finding_id in state["order"])
+        self._grown = {}
 
-    def _place(self, group: _Group, span: Span) -> list[tuple[_Episode, _Episode]]:
-        """Make a new episode of a span, or join it with those within a timespan of it: (absorbed, by which)."""
-        started, fired, last = span
-        reach = self._rule.timespan
-        near = [e for e in group.episodes if fired - e.last <= reach and e.fired - last <= reach]
-        if not near:
-            group.episodes.append(self._open(group, span))
-            return []
-        winner = min(near, key=lambda episode: episode.fired)
-        losers = [episode for episode in near if episode is not winner]
-        for loser in losers:
+    def _take(self, key: Key, event: Event) -> None:
+        row = row_of(event)
+        stamp = self._clock.tick(row.time)
+        group, place = self._hot.add(key, row, stamp, self._clock.elapsed)
+        changed = [self._place(group, *span) for span in self._spans(group, place)]
+        around = bisect_right(group.episodes, row.time, key=_STARTED) - 1
+        if around >= 0 and row.time <= group.episodes[around].last:
+            changed.append(group.episodes[around])
+        for episode in dict.fromkeys(changed):
+            self._gather(group, episode, stamp)
+        self._forget()
+
+    def _spans(self, group: Group, place: int) -> Iterator[tuple[int, int]]:
+        """(started, time) of the events that fire now that there is a row at ``place``: itself or later ones."""
+        rows, back, timespan = group.rows, self._rule.minimum - 1, self._rule.timespan
+        time = rows[place].time
+        for at in range(max(place, back), min(place + back + 1, len(rows))):
+            fired = rows[at].time
+            if fired - time > timespan:
+                return
+            started = rows[at - back].time
+            if fired - started <= timespan:
+                yield started, fired
+
+    def _place(self, group: Group, started: int, fired: int) -> Episode:
+        """The episode of a firing event: a new one, or what those within a timespan of it become."""
+        reach, episodes = self._rule.timespan, group.episodes
+        begin = bisect_left(episodes, fired - reach, key=_LAST)
+        end = bisect_right(episodes, fired + reach, key=_FIRED)
+        if begin == end:
+            episode = self._opened(group, started, fired)
+            episodes.insert(begin, episode)
+            return episode
+        winner = episodes[begin]
+        for loser in episodes[begin + 1 : end]:
             winner.evidence.absorb(loser.evidence)
-            group.episodes.remove(loser)
-        winner.started = min(started, *(episode.started for episode in near))
-        winner.fired = min(fired, winner.fired)
-        winner.last = max(last, *(episode.last for episode in near))
-        winner.grown = True
-        return [(loser, winner) for loser in losers]
+            winner.last = max(winner.last, loser.last)
+            loser.merged_into = winner.finding_id
+            self._open.pop(loser.finding_id, None)
+            self._grown[loser.finding_id] = group, loser
+        merged = end - begin > 1
+        del episodes[begin + 1 : end]
+        earlier = started < winner.started or fired < winner.fired
+        winner.started, winner.fired = min(started, winner.started), min(fired, winner.fired)
+        winner.last = max(fired, winner.last)
+        if merged or earlier:
+            self._set_alarm(group, winner)
+        return winner
 
-    def _open(self, group: _Group, span: Span) -> _Episode:
-        started, fired, last = span
-        first = bisect_left(group.loose, (started,))
-        rows = group.loose[first : bisect_left(group.loose, (last + 1,))]
+    def _opened(self, group: Group, started: int, fired: int) -> Episode:
+        first = bisect_left(group.rows, (started,))
         # The start's time stands for the first event: of several at the same time, which is first depends on portions.
         finding_id = stable_id(self._rule.meta.detector, *group.key, started)
-        del group.loose[first : first + len(rows)]
-        alarm = rows[self._rule.minimum - 1]
-        return _Episode(finding_id, started, fired, last, rows[0], alarm, Evidence.of(rows))
+        opened = group.rows[first]
+        alarm = group.rows[first + self._rule.minimum - 1]
+        return Episode(finding_id, started, fired, fired, 0, opened, alarm, Evidence(opened, opened))
 
-    def _set_alarm(self, group: _Group, episode: _Episode) -> None:
+    def _gather(self, group: Group, episode: Episode, stamp: int) -> None:
+        """Move what lies within the episode into its evidence."""
+        begin = bisect_left(group.loose, (episode.started,))
+        end = bisect_left(group.loose, (episode.last + 1,))
+        rows = group.loose[begin:end]
+        del group.loose[begin:end]
+        episode.evidence.fresh += rows
+        if rows and rows[0].time <= episode.alarm.time:
+            self._set_alarm(group, episode)
+        episode.touched = stamp
+        self._grown[episode.finding_id] = self._open[episode.finding_id] = group, episode
+        self._open.move_to_end(episode.finding_id)
+
+    def _set_alarm(self, group: Group, episode: Episode) -> None:
         """The event that completes the first window; a late event can move it."""
         first = bisect_left(group.rows, (episode.started,))
         window = group.rows[first : first + self._rule.minimum]
         if len(window) == self._rule.minimum and window[0].time == episode.started:  # else: no longer hot, and settled
             episode.alarm = window[-1]
 
-    def _finding(self, group: _Group, episode: _Episode, merged_into: str = "") -> Finding:
+    def _forget(self) -> None:
+        horizon = self._clock.elapsed - self._keep
+        while self._open:
+            group, episode = next(iter(self._open.values()))
+            if episode.touched > horizon and len(self._open) <= MAX_OPEN:
+                return
+            del self._open[episode.finding_id]
+            group.episodes.remove(episode)
+
+    def _let_go(self, group: Group) -> None:
+        for episode in group.episodes:
+            del self._open[episode.finding_id]
+
+    def _finding(self, group: Group, episode: Episode) -> Finding:
         rule = self._rule
         details: dict[str, Any] = {
             "group": dict(zip(rule.group_by, group.key, strict=True)),
             "minimum": rule.minimum,
             "timespan_seconds": rule.timespan // 1_000_000,
         }
-        if merged_into:
-            details["merged_into"] = merged_into
+        if episode.merged_into:
+            details["merged_into"] = episode.merged_into
         return make_finding(rule, episode.finding_id, episode.evidence, episode.alarm, details, opened=episode.opened)
 
-    def _forget(self, before: int) -> None:
-        # Once per timespan is enough, and keeps the cost of idle groups away from most batches. The clock may also
-        # jump back: when an older log file is read after a newer one.
-        if abs(before - self._forgotten) >= self._rule.timespan:
-            self._forgotten = before
-            self._groups = {key: group for key, group in self._groups.items() if not group.forget(before)}
+
+def _getter(name: str) -> Callable[[Event], Any]:
+    get = attrgetter(name)
+    if EVENT_COLUMNS.get(name) == "BLOB":  # a key is JSON: in ids, in findings, in snapshots
+        return lambda event: None if get(event) is None else get(event).hex()
+    return get

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from threatmatrix.model.event import Event
 __all__ = ["MAX_EVENT_IDS", "MAX_PRINCIPALS", "Evidence", "Row", "make_finding", "row_of"]
 
 MAX_EVENT_IDS = 1000
-MAX_PRINCIPALS = 100  # the largest; details["principals"] has the true number
+MAX_PRINCIPALS = 100  # the largest; details["principals"] has the number
+MAX_COUNTED = 10_000  # names that are counted apart; further ones only add to the whole
 
 
 class Row(NamedTuple):
@@ -35,42 +36,57 @@ def row_of(event: Event) -> Row:
 
 @dataclass(slots=True)
 class Evidence:
-    """Events that add up: the same whatever the order and the portions in which they came."""
+    """Events that add up: the same whatever the portions in which they came.
+
+    What was added last is counted in by :meth:`settle`, once for each batch and not once for each event.
+    """
 
     first: Row
     last: Row
     count: int = 0
     newest: list[Row] = field(default_factory=list)  # at most MAX_EVENT_IDS, in order
-    principals: Counter[str] = field(default_factory=Counter)
+    principals: Counter[str] = field(default_factory=Counter)  # at most MAX_COUNTED names, and so below
     models: Counter[str] = field(default_factory=Counter)
+    fresh: list[Row] = field(default_factory=list)  # in order of arrival, not counted in yet
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Evidence:
         """Evidence of at least one row."""
-        evidence = cls(rows[0], rows[0])
-        evidence.add(rows)
-        return evidence
+        return cls(rows[0], rows[0], fresh=list(rows))
 
-    def add(self, rows: Sequence[Row]) -> None:
-        self.count += len(rows)
-        self.newest = sorted([*self.newest, *rows])
+    def settle(self) -> None:
+        """Count in what is fresh."""
+        if not self.fresh:
+            return
+        self.count += len(self.fresh)
+        _tally(self.principals, ((row.principal, 1) for row in self.fresh))
+        _tally(self.models, ((row.model, 1) for row in self.fresh))
+        self.newest += self.fresh
+        self.newest.sort()
         self.first, self.last = min(self.first, self.newest[0]), self.newest[-1]
         del self.newest[:-MAX_EVENT_IDS]
-        self.principals.update(row.principal for row in rows)
-        self.models.update(row.model for row in rows)
+        self.fresh = []
 
     def absorb(self, other: Evidence) -> None:
         """Take over the events of another one, which shares none with this."""
+        self.settle()
+        other.settle()
         self.count += other.count
         self.first, self.last = min(self.first, other.first), max(self.last, other.last)
         self.newest = sorted([*self.newest, *other.newest])[-MAX_EVENT_IDS:]
-        self.principals.update(other.principals)
-        self.models.update(other.models)
+        _tally(self.principals, other.principals.items())
+        _tally(self.models, other.models.items())
 
     def shares(self) -> tuple[PrincipalShare, ...]:
         """Principals, largest share first. Of a rule's finding, a probe is a matching event."""
         named = sorted(((count, name) for name, count in self.principals.items() if name), key=lambda p: (-p[0], p[1]))
         return tuple(PrincipalShare(name, count, count / self.count) for count, name in named[:MAX_PRINCIPALS])
+
+
+def _tally(counts: Counter[str], more: Iterable[tuple[str, int]]) -> None:
+    for name, count in more:
+        if name in counts or len(counts) < MAX_COUNTED:  # names can be invented in any number
+            counts[name] += count
 
 
 def make_finding(
@@ -87,6 +103,7 @@ def make_finding(
     ``opened``: the first event when the finding was made. It says the system and the model, so that a
     finding does not move from one incident to another while it grows.
     """
+    evidence.settle()
     meta = rule.meta
     named = sum(1 for name in evidence.principals if name)
     if named > MAX_PRINCIPALS:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.detect.sigma.ir import EventCountRule, EventRule, Meta
+from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import NoVisibility
 from threatmatrix.model.event import EVENT_COLUMNS
 
-__all__ = ["blind_spots", "runnable"]
+__all__ = ["blind_spots", "runnable", "sightings"]
 
 
 def runnable(ruleset: RuleSet) -> tuple[list[EventRule], list[EventCountRule]]:
@@ -26,19 +27,35 @@ def runnable(ruleset: RuleSet) -> tuple[list[EventRule], list[EventCountRule]]:
 
 
 def blind_spots(ruleset: RuleSet, seen: Mapping[str, Collection[str]]) -> list[NoVisibility]:
-    """One entry for each rule and correlation that cannot see.
+    """One entry for each rule and correlation that cannot see; ``seen`` and the choice as in :func:`sightings`."""
+    return [
+        NoVisibility(one.detector, one.title, one.technique, one.missing, _reason(one.missing))
+        for one in sightings(ruleset, seen)
+        if one.missing
+    ]
+
+
+def sightings(ruleset: RuleSet, seen: Mapping[str, Collection[str]]) -> list[Sighting]:
+    """One entry for each rule and correlation: what it needs, and what of it is missing.
 
     ``seen``: category → fields that were not empty in at least one of its events. A category without any event is
     itself what a rule lacks. A rule that only a correlation uses is reported with the correlation, not by itself.
     """
     rules = {rule.meta.key: rule for rule in ruleset.rules}
-    spots = [_blind(rule.meta, _lacking(rule, frozenset(), seen)) for rule in ruleset.rules if not rule.silent]
+    found = [_sighting(rule.meta, [rule], frozenset(), seen) for rule in ruleset.rules if not rule.silent]
     for correlation in ruleset.correlations:
-        group_by = frozenset(correlation.group_by)
-        lacks = [_lacking(rules[key], group_by, seen) for key in correlation.rules]
-        # Several rules feed one count: it is blind only where each of them is.
-        spots.append(_blind(correlation.meta, min(lacks, key=len)))
-    return [spot for spot in spots if spot is not None]
+        counted = [rules[key] for key in correlation.rules]
+        found.append(_sighting(correlation.meta, counted, frozenset(correlation.group_by), seen))
+    return found
+
+
+def _sighting(
+    meta: Meta, rules: Sequence[EventRule], group_by: frozenset[str], seen: Mapping[str, Collection[str]]
+) -> Sighting:
+    # Several rules feed one count: it is blind only where each of them is.
+    rule = min(rules, key=lambda each: len(_lacking(each, group_by, seen)))
+    needs = (f"events of category {rule.category}", *sorted(rule.needs | group_by))
+    return Sighting(meta.detector, meta.title, meta.technique, needs, _lacking(rule, group_by, seen))
 
 
 def _lacking(rule: EventRule, group_by: frozenset[str], seen: Mapping[str, Collection[str]]) -> tuple[str, ...]:
@@ -49,11 +66,8 @@ def _lacking(rule: EventRule, group_by: frozenset[str], seen: Mapping[str, Colle
     return tuple(sorted(needs - set(seen[rule.category])))
 
 
-def _blind(meta: Meta, lacks: tuple[str, ...]) -> NoVisibility | None:
-    if not lacks:
-        return None
-    reason = f"no visibility: needs {', '.join(lacks)}" + "".join(_suggestions(lacks))
-    return NoVisibility(meta.detector, meta.title, meta.technique, lacks, reason)
+def _reason(lacks: tuple[str, ...]) -> str:
+    return f"no visibility: needs {', '.join(lacks)}" + "".join(_suggestions(lacks))
 
 
 def _suggestions(names: tuple[str, ...]) -> Iterator[str]:

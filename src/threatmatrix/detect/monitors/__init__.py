@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import isnan
 from types import MappingProxyType
 from typing import Protocol
 
 from threatmatrix.detect.monitors.explain import describe
 from threatmatrix.detect.monitors.near_duplicates import NearDuplicateMonitor
+from threatmatrix.detect.state import State
+from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import Calibration, Finding, NoVisibility, Severity
 from threatmatrix.model.errors import UnknownNameError, UsageError
 from threatmatrix.model.event import Event
@@ -28,11 +30,24 @@ class Monitor(Protocol):
     def needs(self) -> tuple[str, ...]:
         """Event fields without which it sees nothing."""
 
-    def feed(self, events: Sequence[Event]) -> list[Finding]:
+    @property
+    def identity(self) -> str:
+        """Its name and all its numbers: whose state it may take over."""
+
+    def feed(self, events: Sequence[Event], *, revised: Sequence[tuple[Event, Event]] = ()) -> list[Finding]:
         """Findings that are new or grew; the same ids however the events are cut into batches."""
 
     def visibility(self, seen_fields: Mapping[str, set[str]] | None = None) -> list[NoVisibility]:
         """Where it is blind, given the fields seen non-null for each event category."""
+
+    def sight(self, seen_fields: Mapping[str, Collection[str]]) -> list[Sighting]:
+        """What it needs, and what of that is missing."""
+
+    def snapshot(self) -> State:
+        """What it remembers between two feeds."""
+
+    def restore(self, state: State) -> tuple[str, ...]:
+        """Go on from a snapshot of the same identity; what starts anew."""
 
 
 MONITORS: Mapping[str, Callable[..., Monitor]] = MappingProxyType({NearDuplicateMonitor.name: NearDuplicateMonitor})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from threatmatrix.detect.monitors.vectors import Space
+from threatmatrix.detect.state import State
 from threatmatrix.model.detection import NoVisibility
 from threatmatrix.model.event import Event
 
@@ -64,6 +65,22 @@ class Sight:
             )
             for (model, key), n in self._uncalibrated.items()
         ]
+
+    def snapshot(self) -> State:
+        """Everything that was counted."""
+        return {
+            "unseen": sorted(self._unseen),
+            "models": [[model, *counts] for model, counts in self._models.items()],
+            "lacking": [[model, sorted(names)] for model, names in self._lacking.items()],
+            "uncalibrated": [[*key, count] for key, count in self._uncalibrated.items()],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`snapshot`."""
+        self._unseen = set(state["unseen"])
+        self._models = {model: [events, usable] for model, events, usable in state["models"]}
+        self._lacking = {model: set(names) for model, names in state["lacking"]}
+        self._uncalibrated = {(model, key): count for model, key, count in state["uncalibrated"]}
 
     def _lacks(self, model: str) -> tuple[str, ...]:
         lacking = self._lacking.get(model, set())

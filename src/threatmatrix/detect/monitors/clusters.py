@@ -1,72 +1,16 @@
-"""Clusters of near-duplicates: union-find over entries, and what is told about those that alarm."""
+"""Clusters of near-duplicates: union-find over entries."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from threatmatrix.detect.monitors.index import Links
-from threatmatrix.detect.monitors.window import Entry, Window
+from threatmatrix.detect.monitors.alarms import Alarm, keep_alarms, kept_alarms
+from threatmatrix.detect.monitors.index import CHUNK, Links
+from threatmatrix.detect.monitors.window import Window
+from threatmatrix.detect.state import State, ints, ints_of, runs, runs_of
 
-__all__ = ["MAX_EVENT_IDS", "MAX_PRINCIPALS", "Alarm", "ClusterSet"]
-
-MAX_EVENT_IDS = 1000
-MAX_PRINCIPALS = 10_000  # counted by name in one alarm; later ones are counted together
-OTHERS = "(others)"
-
-
-@dataclass(slots=True)
-class Alarm:
-    """The evidence of one cluster since it reached the alarm size. Its counters only grow."""
-
-    root: int  # seq of the cluster's first member when it alarmed: the smallest, whatever the order
-    root_event: str
-    alarm_event: str
-    system: str | None
-    size: int = 0
-    first_time: int = 2**63 - 1
-    last_time: int = -(2**63)
-    principals: Counter[str] = field(default_factory=Counter)
-    firsts: dict[str, int] = field(default_factory=dict)  # principal -> µs of its first probe
-    newest: list[tuple[int, str]] = field(default_factory=list)  # (seq, event id), trimmed now and then
-    merged_into: Alarm | None = None
-
-    def add(self, seq: int, entry: Entry) -> None:
-        """Count one more probe."""
-        self.size += 1
-        self.first_time = min(self.first_time, entry.time)
-        self.last_time = max(self.last_time, entry.time)
-        self._count(entry.principal, 1, entry.time)
-        self.newest.append((seq, entry.event_id))
-        if len(self.newest) >= 2 * MAX_EVENT_IDS:
-            self._trim()
-
-    def absorb(self, other: Alarm) -> None:
-        """Take over everything that ``other`` counted; it stops growing."""
-        self.size += other.size
-        self.first_time = min(self.first_time, other.first_time)
-        self.last_time = max(self.last_time, other.last_time)
-        for name, count in other.principals.items():
-            self._count(name, count, other.firsts[name])
-        self.newest += other.newest
-        self._trim()
-        other.merged_into = self
-
-    def _count(self, name: str, count: int, first: int) -> None:
-        if name not in self.principals and len(self.principals) >= MAX_PRINCIPALS:
-            name = OTHERS
-        self.principals[name] += count
-        self.firsts[name] = min(first, self.firsts.get(name, first))
-
-    def event_ids(self) -> tuple[str, ...]:
-        """The newest event ids, oldest of them first, at most :data:`MAX_EVENT_IDS`."""
-        self._trim()
-        return tuple(event_id for _, event_id in self.newest)
-
-    def _trim(self) -> None:
-        self.newest.sort()
-        del self.newest[:-MAX_EVENT_IDS]
+__all__ = ["ClusterSet"]
 
 
 @dataclass(slots=True)
@@ -120,6 +64,36 @@ class ClusterSet:
                 labels.add(label)
                 bits &= ~self._masks.get(label, 1 << place)
             self._unite(first + row, labels, floors[row])
+
+    def snapshot(self) -> State:
+        """The live members of each cluster, its alarm if it has one, and what the current chunk knows."""
+        live = [[member for member in cluster.members if member >= self._swept] for cluster in self._clusters.values()]
+        alarmed = [(place, each.alarm) for place, each in enumerate(self._clusters.values()) if each.alarm]
+        return {
+            "swept": self._swept,
+            "chunk": self._chunk,
+            "names": ints(list(self._clusters)),
+            "runs": runs(live),
+            "members": ints([member for members in live for member in members]),
+            "masks": {str(label): mask.to_bytes(CHUNK // 8, "little") for label, mask in self._masks.items()},
+            "alarmed": ints([place for place, _ in alarmed]),
+            "alarms": keep_alarms([alarm for _, alarm in alarmed]),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`snapshot`; tells the index again which entries are one cluster."""
+        self._swept, self._chunk = int(state["swept"]), int(state["chunk"])
+        self._masks = {int(label): int.from_bytes(mask, "little") for label, mask in state["masks"].items()}
+        self._clusters, self._labels = {}, {}
+        found = zip(ints_of(state["names"]), runs_of(state["runs"], ints_of(state["members"])), strict=True)
+        for name, members in found:
+            self._clusters[name] = _Cluster(members, len(members))
+            self._labels.update(dict.fromkeys(members, name))
+            self._retag(members, name)
+        clusters = list(self._clusters.values())
+        for place, alarm in zip(ints_of(state["alarmed"]), kept_alarms(state["alarms"]), strict=True):
+            clusters[place].alarm = alarm
+        self.dirty = {}
 
     def _expire(self, floor: int) -> None:
         """Forget entries before ``floor``; a cluster whose last entry goes is dropped."""

@@ -8,7 +8,7 @@ from math import erfc, exp, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.detect.monitors.vectors import Vectors
+from threatmatrix.detect.monitors.vectors import Vectors, product
 
 __all__ = ["StableHash", "collision_probability"]
 
@@ -41,7 +41,8 @@ class StableHash:
 
     def keys(self, vecs: Vectors) -> NDArray[np.uint64]:
         """(n, tables) uint64 keys of (n, dims) int8 vectors."""
-        cells = np.floor((vecs.astype(np.float64) @ self._a + self._b) / self._width).astype(np.int64)
+        projected = product(vecs.astype(np.float64), self._a)
+        cells = np.floor((projected + self._b) / self._width).astype(np.int64)
         mixed: NDArray[np.uint64] = (cells.reshape(-1, *self._shape).view(np.uint64) * self._mix).sum(
             axis=2, dtype=np.uint64
         )

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from threatmatrix.detect.monitors.hashing import StableHash
-from threatmatrix.detect.monitors.vectors import Vectors, squared_norms, widen
+from threatmatrix.detect.monitors.vectors import Vectors, product, squared_norms, widen
+from threatmatrix.detect.state import State
 
 __all__ = ["CHUNK", "Links", "NeighbourIndex"]
 
@@ -16,7 +17,9 @@ CHUNK = 256
 """Entries between two commits to the hash tables; pairs within one chunk are compared exactly."""
 
 _FIRST_CAPACITY = 1024
+_PART = 8192  # entries put into the tables at once when they are made anew
 _TAG_BITS = 48
+_ORDER_BITS = 20  # rows × tables of one insertion; buckets × tables take the rest
 Ints = NDArray[np.int64]
 
 
@@ -98,6 +101,33 @@ class NeighbourIndex:
         """Mark entries as one cluster: a row is linked to one entry of each cluster, not to all."""
         self._tags[np.array(seqs) & (self.capacity - 1)] = tag
 
+    def snapshot(self, floor: int) -> State:
+        """The vectors from entry ``floor`` on, and how far the numbering has come; the tables follow from them."""
+        start = min(floor, self.next_seq - self.next_seq % CHUNK)  # the whole chunk goes into the tables later
+        return {
+            "next_seq": self.next_seq,
+            "floor": floor,
+            "capacity": self.capacity,
+            "truncated": self.truncated,
+            "vecs": self._vecs[np.arange(start, self.next_seq) & (self.capacity - 1)],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`snapshot`; marks of clusters (:meth:`tag`) have to be set again."""
+        vecs, capacity, next_seq = state["vecs"], int(state["capacity"]), int(state["next_seq"])
+        start = min(int(state["floor"]), next_seq - next_seq % CHUNK)
+        size = next_seq - start
+        if vecs.dtype != np.int8 or vecs.shape != (size, self._vecs.shape[1]):
+            raise ValueError("vectors of another shape")
+        if capacity & (capacity - 1) or not min(size, _FIRST_CAPACITY) <= capacity <= self._limit:
+            raise ValueError("no such capacity")
+        self.next_seq, self._floor, self.truncated = next_seq, start, int(state["truncated"])
+        self._vecs = np.zeros((0, vecs.shape[1]), np.int8)
+        self._make(capacity, np.arange(start, next_seq), vecs)
+        begun = next_seq % CHUNK
+        if begun:
+            self._keys[:begun] = self._hash.keys(vecs[-begun:])
+
     def _from_tables(self, wide: NDArray[np.floating], keys: NDArray[np.uint64], floors: Ints) -> tuple[Ints, Ints]:
         tables, slots = self._heads.shape
         table = np.tile(np.arange(tables), len(wide))
@@ -131,7 +161,7 @@ class NeighbourIndex:
         stop = first + len(wide)
         at = np.arange(start, stop) & (self.capacity - 1)
         norms = self._norms[at]
-        dots = wide @ widen(self._vecs[at]).T
+        dots = product(wide, widen(self._vecs[at]).T)
         near = norms[first - start :, None] + norms[None, :] - 2 * dots <= self._squared
         order = np.arange(start, stop)
         near &= (order[None, :] < order[first - start :, None]) & (order[None, :] >= floors[:, None])
@@ -147,7 +177,8 @@ class NeighbourIndex:
         bucket = ((keys & np.uint64(slots - 1)).astype(np.int64) + np.arange(tables) * slots).ravel()
         seq = np.repeat(np.arange(start, start + n), tables)
         table = np.tile(np.arange(tables), n)
-        order = np.argsort(bucket, kind="stable")
+        # in order of bucket, then of seq: sorting numbers that hold both is six times as fast as a stable argsort
+        order = np.sort((bucket << _ORDER_BITS) | np.arange(len(bucket))) & (2**_ORDER_BITS - 1)
         bucket, seq, table = bucket[order], seq[order], table[order]
         heads = self._heads.reshape(-1)
         before = heads[bucket]
@@ -158,20 +189,28 @@ class NeighbourIndex:
         heads[bucket[last]] = seq[last]
 
     def _grow(self, capacity: int) -> None:
-        capacity = min(capacity, self._limit)
-        start = self.next_seq - self.next_seq % CHUNK
         seqs = np.arange(self._floor, self.next_seq)
-        old, new = seqs & (self.capacity - 1), seqs & (capacity - 1)
-        vecs = np.zeros((capacity, self._vecs.shape[1]), np.int8)
-        vecs[new] = self._vecs[old]
-        norms = np.zeros(capacity, np.int64)
-        norms[new] = self._norms[old]
-        tags = np.zeros(capacity, np.int64)
-        tags[new] = self._tags[old]
-        self._vecs, self._norms, self._tags = vecs, norms, tags
+        old = seqs & (self.capacity - 1)
+        tags = self._tags[old]
+        capacity = min(capacity, self._limit)
+        self._make(capacity, seqs, self._vecs[old])
+        self._tags[seqs & (capacity - 1)] = tags
+
+    def _make(self, capacity: int, seqs: Ints, rows: Vectors) -> None:
+        """Arrays of ``capacity`` places that hold entries ``seqs``; those of whole chunks are in the tables."""
+        at = seqs & (capacity - 1)
+        self._vecs = np.zeros((capacity, rows.shape[1]), np.int8)
+        self._vecs[at] = rows
+        self._norms = np.zeros(capacity, np.int64)
+        self._tags = np.zeros(capacity, np.int64)
+        self._tags[at] = seqs
         self._bits = capacity.bit_length() - 1
         self._prev = np.full((capacity, self._hash.tables), -1, np.int64)
         self._heads = np.full((self._hash.tables, capacity), -1, np.int64)
-        for begin in range(self._floor, start, 8192):
-            part = np.arange(begin, min(begin + 8192, start))
-            self._insert(begin, self._hash.keys(vecs[part & (capacity - 1)]))
+        whole = self.next_seq - self.next_seq % CHUNK
+        for begin in range(0, len(seqs), _PART):
+            part = rows[begin : begin + _PART]
+            self._norms[at[begin : begin + _PART]] = squared_norms(widen(part))
+            settled = part[: max(0, whole - int(seqs[begin]))]
+            if len(settled):
+                self._insert(int(seqs[begin]), self._hash.keys(settled))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import blake2b
 from typing import Any
 
-import numpy as np
-
+from threatmatrix.detect.monitors.alarms import Alarm
 from threatmatrix.detect.monitors.blindness import Sight
-from threatmatrix.detect.monitors.clusters import Alarm, ClusterSet
 from threatmatrix.detect.monitors.explain import confidence, sentence
-from threatmatrix.detect.monitors.hashing import StableHash
-from threatmatrix.detect.monitors.index import NeighbourIndex
-from threatmatrix.detect.monitors.vectors import NEEDS, Space, block, space_of, squared_radius
-from threatmatrix.detect.monitors.window import Window
+from threatmatrix.detect.monitors.memory import Limits, Memory
+from threatmatrix.detect.monitors.vectors import NEEDS, Space, previous_space_of, space_of
+from threatmatrix.detect.state import State, check, header, understood
+from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import Calibration, Finding, NoVisibility, PrincipalShare, Severity
 from threatmatrix.model.errors import UsageError
 from threatmatrix.model.event import Event
@@ -24,53 +23,9 @@ __all__ = ["NearDuplicateMonitor"]
 NAME = "near-duplicate-clusters"
 TITLE = "Cluster of near-duplicate queries"
 
-# Chosen by measurement (docs/monitors.md). The tables keep .99 of pairs at the threshold; REACH bounds the cost
-# and gives up lone pairs in crowded buckets.
-TABLES = 16
-HASHES = 6
-WIDTH = 4.0  # of a bucket, in thresholds
-REACH = 8  # entries looked at in one bucket, the newest first
-
 MAX_LISTED = 1000  # principals named in one finding
+_Place = tuple[str, Space]  # tenant, space
 LEADING = 0.2  # share from which a principal's first event dates the attack
-
-
-class _State:
-    """One space of one tenant: its window, its index, its clusters."""
-
-    def __init__(self, monitor: NearDuplicateMonitor, tenant: str, space: Space, calibration: Calibration) -> None:
-        self.tenant, self.space, self.calibration = tenant, space, calibration
-        squared = squared_radius(calibration.threshold, space.vec_scale)
-        key = f"{space.model}\0{space.vec_key}".encode()
-        hasher = StableHash(space.dims, WIDTH * squared**0.5, tables=TABLES, hashes=HASHES, key=key)
-        self.window = Window(monitor.window, monitor.max_entries)
-        self.index = NeighbourIndex(space.dims, squared, hasher, reach=REACH, limit=monitor.max_entries)
-        self.clusters = ClusterSet(monitor.alarm_at, self.window, self.index.tag)
-        self._vecs: list[bytes] = []
-        self._floors: list[int] = []
-
-    def take(self, event: Event) -> bool:
-        """Queue one event; False if it repeats an input."""
-        if not self.window.admit(event, event.input_fp or ""):
-            return False
-        self._vecs.append(event.input_vec or b"")
-        self._floors.append(self.window.floor)
-        return True
-
-    def settle(self) -> list[Alarm]:
-        """Link and cluster what is queued; the alarms that changed."""
-        done = 0
-        while done < len(self._vecs):
-            stop = min(done + self.index.room, len(self._vecs))
-            first, floors = self.index.next_seq, self._floors[done:stop]
-            links = self.index.add(block(self._vecs[done:stop], self.space.dims), np.array(floors, np.int64))
-            self.clusters.join(links, first, floors)
-            done = stop
-        self._vecs, self._floors = [], []
-        self.window.trim()
-        changed = list(self.clusters.dirty.values())
-        self.clusters.dirty.clear()
-        return changed
 
 
 class NearDuplicateMonitor:
@@ -126,39 +81,83 @@ class NearDuplicateMonitor:
                 hint="alarm_at ≥ 2, window_seconds > 0, max_entries ≥ alarm_at, max_states ≥ 1",
             )
         self.technique, self.severity = technique, severity
-        self.alarm_at, self.max_entries, self._max_states = int(alarm_at), int(max_entries), int(max_states)
-        self.window = int(window_seconds * 1_000_000)
+        self._limits = Limits(int(alarm_at), int(window_seconds * 1_000_000), int(max_entries))
+        self._max_states, self._quantile = int(max_states), quantile
         mine = [c for c in calibrations if c.monitor == NAME and quantile in (None, c.quantile)]
         # Several quantiles may have been learnt; where none is asked for, the newest stands, then the strictest.
         mine.sort(key=lambda c: (c.created, -c.quantile))
         self._calibrations = {(c.model, c.vec_key): c for c in mine}
-        self._states: dict[tuple[str, Space], _State] = {}  # least recently used first
+        self._lent: dict[tuple[str, str], Calibration] = {}  # model, new projection → what the old one had learnt
+        self._states: dict[_Place, Memory] = {}  # least recently used first
         self._sight = Sight(NAME, TITLE, technique, NEEDS)
         self.retries = 0
 
-    def feed(self, events: Sequence[Event]) -> list[Finding]:
-        """Take events in; each cluster that alarmed or grew gives one finding, brought up to date."""
+    @property
+    def identity(self) -> str:
+        """Names the monitor and all its numbers: state is only taken over by a monitor that is told the same."""
+        return repr((NAME, self.technique, *self._limits, self._max_states, self._quantile))
+
+    def feed(self, events: Sequence[Event], *, revised: Sequence[tuple[Event, Event]] = ()) -> list[Finding]:
+        """Take events in; each cluster that alarmed or grew gives one finding, brought up to date.
+
+        ``revised`` has (before, after) of events that have gained fields since: ``after`` is taken in where
+        ``before`` could not be.
+        """
         findings: dict[str, Finding] = {}
-        waiting: dict[tuple[str, Space], _State] = {}
-        state: _State | None = None
+        waiting: dict[_Place, Memory] = {}
         for event in events:
-            if event.category != "inference":
-                continue
-            space = space_of(event)
-            calibration = self._calibrations.get((space.model, space.vec_key)) if space else None
-            self._sight.saw(event, space, calibrated=calibration is not None)
-            if space is None or calibration is None:
-                continue
-            tenant = event.tenant or ""
-            if state is None or state.space is not space or state.tenant != tenant:
-                state = self._state((tenant, space), calibration, waiting, findings)
-            self.retries += not state.take(event)
+            if event.category == "inference":
+                self._judge(event, waiting, findings)
+        for before, after in revised:
+            if after.category == "inference" and not self._judged_in(before):
+                self._judge(after, waiting, findings)
         self._settle(waiting.values(), findings)
         return list(findings.values())
 
     def visibility(self, seen_fields: Mapping[str, set[str]] | None = None) -> list[NoVisibility]:
         """Where the monitor is blind: fields never seen, models without vectors, uncalibrated models."""
         return self._sight.report(seen_fields)
+
+    def sight(self, seen_fields: Mapping[str, Collection[str]]) -> list[Sighting]:
+        """What it needs, and what of that ``seen_fields`` and its calibrations lack."""
+        events = "events of category inference"
+        missing: tuple[str, ...] = (events,)
+        if "inference" in seen_fields:
+            missing = tuple(name for name in NEEDS if name not in seen_fields["inference"])
+            missing = missing or (() if self._calibrations else ("calibration",))
+        return [Sighting(f"monitor:{NAME}", TITLE, self.technique, (events, *NEEDS, "calibration"), missing)]
+
+    def snapshot(self) -> State:
+        """Every space that is remembered. Only between two feeds."""
+        return {
+            **header(NAME),
+            "identity": self.identity,
+            "retries": self.retries,
+            "sight": self._sight.snapshot(),
+            "lent": [[*key, asdict(calibration)] for key, calibration in self._lent.items()],
+            "states": [memory.snapshot() for memory in self._states.values()],
+        }
+
+    def restore(self, state: State) -> tuple[str, ...]:
+        """Go on from :meth:`snapshot`: what starts anew, all of it or the spaces whose threshold is another now.
+
+        Raises FormatError for what is no snapshot of this monitor and version; the monitor is then not to be fed.
+        """
+        if check(state, NAME)["identity"] != self.identity:
+            return (f"monitor:{NAME}",)
+        anew = []
+        with understood(NAME):
+            self.retries = int(state["retries"])
+            self._sight.restore(state["sight"])
+            self._lent = {(model, key): Calibration(**lent) for model, key, lent in state["lent"]}
+            for kept in state["states"]:
+                space = Space(**kept["space"])
+                known = self._calibration(space)
+                if known is not None and asdict(known) == kept["calibration"]:
+                    self._states[kept["tenant"], space] = Memory.restored(self._limits, kept)
+                else:
+                    anew.append(f"monitor:{NAME} (model {space.model}, projection {space.vec_key})")
+        return tuple(anew)
 
     def stats(self) -> dict[str, int]:
         """Entries held, clusters held, retries met, and bucket walks cut short, in all states."""
@@ -171,31 +170,54 @@ class NearDuplicateMonitor:
             "truncated_walks": sum(state.index.truncated for state in states),
         }
 
-    def _state(
-        self,
-        key: tuple[str, Space],
-        calibration: Calibration,
-        waiting: dict[tuple[str, Space], _State],
-        findings: dict[str, Finding],
-    ) -> _State:
-        """The state of ``key``, now the most recently used; the least recently used may have to go for it."""
-        state = self._states.pop(key, None)
-        if state is None:
+    def _calibration(self, space: Space) -> Calibration | None:
+        key = space.model, space.vec_key
+        return self._calibrations.get(key) or self._lent.get(key)
+
+    def _judged_in(self, event: Event) -> Space | None:
+        """The space that an event counts in: while two keys overlap the one before, where its threshold is known."""
+        for space in (previous_space_of(event), space_of(event)):
+            if space is not None and self._calibration(space) is not None:
+                return space
+        return None
+
+    def _judge(self, event: Event, waiting: dict[_Place, Memory], findings: dict[str, Finding]) -> None:
+        space, judged = space_of(event), self._judged_in(event)
+        self._sight.saw(event, judged or space, calibrated=judged is not None)
+        if judged is None:
+            return
+        self.retries += not self._state(event, judged, waiting, findings).take(event)
+        if space is not None and space.vec_key != judged.vec_key:
+            # The new space learns what it will need when the overlap ends; until then nothing is told twice.
+            if self._calibration(space) is None and len(self._lent) < self._max_states:
+                self._lent[space.model, space.vec_key] = self._calibrations[judged.model, judged.vec_key]
+            if self._calibration(space) is not None:
+                self._state(event, space, waiting, findings).take(event, warming=True)
+
+    def _state(self, event: Event, space: Space, waiting: dict[_Place, Memory], findings: dict[str, Finding]) -> Memory:
+        """The memory of a space, now the most recently used; the least recently used may have to go for it."""
+        place = event.tenant or "", space
+        memory = self._states.pop(place, None)
+        if memory is None:
             if len(self._states) >= self._max_states:
                 oldest = next(iter(self._states))
                 self._settle([waiting.pop(oldest, self._states[oldest])], findings)
                 del self._states[oldest]
-            state = _State(self, key[0], key[1], calibration)
-        self._states[key] = waiting[key] = state
-        return state
+            calibration = self._calibration(space)
+            assert calibration is not None, "only calibrated spaces are asked for"
+            memory = Memory(self._limits, *place, calibration)
+        self._states[place] = waiting[place] = memory
+        return memory
 
-    def _settle(self, states: Iterable[_State], findings: dict[str, Finding]) -> None:
+    def _settle(self, states: Iterable[Memory], findings: dict[str, Finding]) -> None:
         for state in states:
             for alarm in state.settle():
+                if not alarm.told:
+                    continue
                 finding = self._finding(state, alarm)
                 findings[finding.finding_id] = finding
 
-    def _finding(self, state: _State, alarm: Alarm) -> Finding:
+    def _finding(self, state: Memory, alarm: Alarm) -> Finding:
         calibration, span = state.calibration, alarm.last_time - alarm.first_time
         ranked = sorted(alarm.principals.items(), key=lambda item: (-item[1], item[0]))
         shares = tuple(PrincipalShare(who, n, n / alarm.size) for who, n in ranked[:MAX_LISTED])
@@ -208,6 +230,8 @@ class NearDuplicateMonitor:
         }
         if len(ranked) > MAX_LISTED:
             details["principals_total"] = len(ranked)
+        if calibration.vec_key != state.space.vec_key:
+            details["calibrated_under"] = calibration.vec_key
         if alarm.merged_into is not None:
             details["merged_into"] = self._finding_id(state, alarm.merged_into)
         top = shares[0]
@@ -217,7 +241,7 @@ class NearDuplicateMonitor:
             title=TITLE,
             technique=self.technique,
             severity=self.severity,
-            confidence=round(confidence(alarm.size, self.alarm_at, calibration.distinct), 4),
+            confidence=round(confidence(alarm.size, self._limits.alarm_at, calibration.distinct), 4),
             explanation=sentence(alarm.size, state.space.model, span, accounts=len(ranked), top=top),
             event_ids=alarm.event_ids(),
             event_count=alarm.size,
@@ -230,9 +254,10 @@ class NearDuplicateMonitor:
             details=details,
         )
 
-    def _finding_id(self, state: _State, alarm: Alarm) -> str:
+    def _finding_id(self, state: Memory, alarm: Alarm) -> str:
         """Two techniques may use this monitor, with numbers of their own: their findings are not the same."""
-        numbers = f"{self.alarm_at} {self.window} {state.calibration.quantile!r}"
-        space = (state.tenant, state.space.model, state.space.vec_key, repr(state.space.vec_scale))
+        numbers = f"{self._limits.alarm_at} {self._limits.window} {state.calibration.quantile!r}"
+        # not the projection: what began while two keys overlapped goes on under the same id after it
+        space = (state.tenant, state.space.model, repr(state.space.vec_scale))
         text = "\0".join((self.technique, numbers, *space, alarm.root_event))
         return f"{NAME}:{blake2b(text.encode(), digest_size=12, person=b'tm-cluster').hexdigest()}"
