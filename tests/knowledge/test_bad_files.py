@@ -12,14 +12,16 @@ from threatmatrix.knowledge.check import check
 from threatmatrix.knowledge.schemas import KINDS
 from threatmatrix.knowledge.yamlfile import load_yaml
 from threatmatrix.model.errors import FormatError, InputError, ScopeError, UsageError
+from threatmatrix.model.system import TRAITS
 
 BAD = Path(__file__).parent / "bad"
 NOW = 1_800_000_000_000_000  # in January 2027
 TECHNIQUE = (
     "name, kind, tactics, description, parent, order, year, legacy, needs, telemetry, guidance, atlas, attack, "
-    "enables, references, monitors"
+    "enables, applies, references, monitors"
 )
 
+SYSTEM = "name, owner, criticality, traits, hosts, models, telemetry, principal"
 ANY_STEP = "steps[…].technique"  # of the first case that uses it
 
 # file or directory → (line or None, key, what is said)
@@ -66,13 +68,31 @@ EXPECTED: dict[str, tuple[int | None, str, str]] = {
     "replay/no-samples": (1, "samples", "this key is missing"),
     "replay/nested-param": (4, "params.tick", "valid"),
     "matrix/no-tactics": (2, "tactics", "at least 1 item"),
-    "systems/unknown-key": (8, "systems[0].owners", "(valid: name, owner, criticality, models, telemetry, principal)"),
+    "systems/unknown-key": (8, "systems[0].owners", f"(valid: {SYSTEM})"),
     "systems/bad-criticality": (4, "systems[0].criticality", "(valid: low, medium, high, critical)"),
     "systems/endpoint-without-slash": (7, "systems[0].models[0].endpoints[0]", "does not have the form ^/"),
     "systems/duplicate-system": (8, "systems[1].name", "the system one stands twice"),
-    "systems/duplicate-endpoint": (13, "systems[1].models[0].endpoints[0]", "already belongs to one/digits"),
+    "systems/duplicate-endpoint": (13, "systems[1].models[0].endpoints[0]", "already belongs to one. Give both"),
+    "systems/duplicate-host": (9, "systems[1].hosts[0]", "the host A.example already belongs to one"),
+    "systems/duplicate-model": (7, "systems[0].models[1].name", "the model digits stands twice"),
     "systems/no-systems": (1, "systems", "at least 1 item"),
-    "systems/bad-principal-field": (8, "systems[0].principal.field", "(valid: principal, src_ip, session)"),
+    "systems/bad-principal-field": (8, "systems[0].principal.field", "Write tell_by: [principal, src_ip]"),
+    "systems/bad-tell-by": (7, "systems[0].principal.tell_by[1]", "(valid: principal, key_id, session, src_ip)"),
+    "systems/tell-by-twice": (7, "systems[0].principal.tell_by[2]", "session stands twice"),
+    "systems/empty-tell-by": (7, "systems[0].principal.tell_by", "at least 1 item"),
+    "systems/unknown-principal-key": (7, "systems[0].principal.user", "(valid: tell_by, header, names, addresses)"),
+    "systems/secret-header": (8, "systems[0].principal.header", "this header holds a secret"),
+    "systems/bad-header": (7, "systems[0].principal.header", "does not have the form"),
+    "systems/bad-network": (9, "systems[0].principal.addresses.10.1.2.3/8", "is no network. Write CIDR"),
+    "systems/network-twice": (9, "systems[0].principal.addresses.2001:db8::/32", "same network as 2001:DB8::/32"),
+    "systems/bad-trait": (5, "systems[0].traits[1]", f"'clever' is not valid (valid: {', '.join(TRAITS)})"),
+    "systems/trait-twice": (5, "systems[0].traits[2]", "public stands twice"),
+    "systems/bad-host": (5, "systems[0].hosts[0]", "does not have the form"),
+    "systems/range-upside-down": (7, "systems[0].models[0].input_range", "the least number comes first"),
+    "systems/range-of-three": (7, "systems[0].models[0].input_range", "at most 2 items"),
+    "systems/mapping-missing": (8, "systems[0].telemetry[1].mapping", "this key is missing: the source mapping needs"),
+    "systems/mapping-not-wanted": (7, "systems[0].telemetry[0].mapping", "the source nginx needs none"),
+    "systems/bad-source": (7, "systems[0].telemetry[0].source", "does not have the form"),
     "scope/no-owner": (1, "owner", "at least 1 character"),
     "scope/expired": (None, "", "this scope expired at 2020-01-31"),
     "scope/bad-expiry": (2, "expires", "'next week' is no date"),

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from threatmatrix.knowledge.schema_types import Attack, Line, Slug, StrictModel
+from threatmatrix.knowledge.schema_types import Line, Number, Slug, StrictModel
+from threatmatrix.model.system import Criticality, TellBy, Trait
 
 __all__ = ["ScopeFile", "SystemsFile"]
 
 
+Source = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*._:\[\]-]+$", max_length=253)]
+Header = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
+
+
 class ModelItem(StrictModel):
-    """A model of a system, and the paths under which it is served."""
+    """A model of a system, the paths under which it is served, and the range of its inputs' numbers."""
 
     name: Line
-    endpoints: Annotated[list[Annotated[Line, StringConstraints(pattern=r"^/")]], Field(min_length=1)]
+    endpoints: list[Annotated[Line, StringConstraints(pattern=r"^/")]] = Field(default_factory=list)
+    input_range: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
 
 
 class TelemetryItem(StrictModel):
-    """A log of a system."""
+    """A log of a system; the source ``mapping`` needs the file that says where each field stands."""
 
-    source: Attack
+    source: Source
     path: Line
+    mapping: Line | None = None
 
 
 class PrincipalItem(StrictModel):
-    """Which field tells a principal, and readable names for its values."""
+    """Which fields tell a principal, in order; which header, which networks; and readable names for identities."""
 
-    field: Literal["principal", "src_ip", "session"] = "principal"
+    tell_by: Annotated[list[TellBy], Field(min_length=1)] = Field(default_factory=lambda: list[TellBy](["principal"]))
+    header: Header | None = None
     names: dict[str, Line] = Field(default_factory=dict)
+    addresses: dict[str, Line] = Field(default_factory=dict)
 
 
 class SystemItem(StrictModel):
@@ -37,7 +47,9 @@ class SystemItem(StrictModel):
 
     name: Line
     owner: Line
-    criticality: Literal["low", "medium", "high", "critical"]
+    criticality: Criticality
+    traits: list[Trait] = Field(default_factory=list)
+    hosts: list[Host] = Field(default_factory=list)
     models: Annotated[list[ModelItem], Field(min_length=1)]
     telemetry: list[TelemetryItem] = Field(default_factory=list)
     principal: PrincipalItem = PrincipalItem()
