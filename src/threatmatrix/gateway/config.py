@@ -59,6 +59,8 @@ class GatewayConfig:
     ``policy_path`` None means that no policy is enforced. ``vec_scale`` is the size of one int8 step in
     input units; None takes the measured default for the width of ``input_range`` (see ``fingerprint``).
     ``input_range`` bounds noisy inputs and centres the projection; None: no bounds, centre as for (0, 1).
+    ``previous_secret`` is the secret before a rotation: until ``previous_until`` (µs of event time) inputs are
+    fingerprinted under it too, and clients that are no accounts keep the names that it gives them.
     ``inputs`` maps a model's name to {name of an input tensor: numbers per row}; a request to such a model must
     have exactly these inputs, numeric and in JSON. Recommended: what a model ignores would blind the monitors.
     """
@@ -74,6 +76,8 @@ class GatewayConfig:
     seed: int | None = None  # None: ids and noise from the operating system's entropy
     policy_poll_seconds: float = 0.0  # 0: look at the file's stat before every request
     tenant: str | None = None
+    previous_secret: bytes | None = field(default=None, repr=False)
+    previous_until: int = 0
     vec_dims: int = 64
     vec_scale: float | None = None
     input_range: tuple[float, float] | None = None
@@ -86,11 +90,7 @@ class GatewayConfig:
 
     def __post_init__(self) -> None:
         """Check what would otherwise fail at the first request."""
-        if len(self.secret) < _MIN_SECRET:
-            raise UsageError(
-                f"gateway: the secret has {len(self.secret)} bytes, at least {_MIN_SECRET} are needed",
-                hint="Make one with: python -c 'import secrets; print(secrets.token_hex(32))'",
-            )
+        self._check_secrets()
         for digest, name in self.accounts.items():
             if len(digest) != hashlib.sha256().digest_size * 2 or digest.strip("0123456789abcdef"):
                 raise UsageError(
@@ -112,6 +112,21 @@ class GatewayConfig:
         for name in ("vec_dims", "max_body_bytes", "max_answer_bytes", "max_rows"):
             if getattr(self, name) < 1:
                 raise UsageError(f"gateway: {name}: must be at least 1")
+
+    def _check_secrets(self) -> None:
+        for name, secret in (("secret", self.secret), ("previous_secret", self.previous_secret)):
+            if secret is not None and len(secret) < _MIN_SECRET:
+                raise UsageError(
+                    f"gateway: the {name} has {len(secret)} bytes, at least {_MIN_SECRET} are needed",
+                    hint="Make one with: python -c 'import secrets; print(secrets.token_hex(32))'",
+                )
+        if self.previous_secret == self.secret:
+            raise UsageError("gateway: secret and previous_secret are the same", hint="Leave previous_secret out")
+        if (self.previous_secret is None) is not (self.previous_until == 0) or self.previous_until < 0:
+            raise UsageError(
+                "gateway: previous_secret and previous_until belong together",
+                hint="Give both while two secrets overlap, and neither afterwards",
+            )
 
     def _check_inputs(self) -> None:
         for model, tensors in (self.inputs or {}).items():

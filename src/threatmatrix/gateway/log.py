@@ -52,6 +52,8 @@ class RowFields(NamedTuple):
     input_vec: Sequence[str] | None = None  # base64
     output_label: Sequence[str] | None = None
     output_scores: Sequence[Sequence[float]] | None = None
+    input_fp_prev: Sequence[str] | None = None
+    input_vec_prev: Sequence[str] | None = None  # base64
 
 
 def lines(head: str, request_ref: str, fields: RowFields | None) -> bytes:
@@ -66,6 +68,10 @@ def lines(head: str, request_ref: str, fields: RowFields | None) -> bytes:
     if fields.input_vec is not None:
         template += ',"input_vec":"%s"'
         columns.append(fields.input_vec)
+    for name, texts in (("input_fp_prev", fields.input_fp_prev), ("input_vec_prev", fields.input_vec_prev)):
+        if texts is not None:
+            template += f',"{name}":"%s"'
+            columns.append(texts)
     if fields.output_label is not None:
         template += ',"output_label":%s'
         columns.append(map(quote, fields.output_label))

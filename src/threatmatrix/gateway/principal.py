@@ -20,9 +20,12 @@ class Principals:
         self._header = config.principal_header.lower().encode("latin-1")
         self._accounts = dict(config.accounts)
         self._key = derive_key(config.secret, "principal")
+        previous = config.previous_secret
+        self._previous_key = None if previous is None else derive_key(previous, "principal")
+        self._until = config.previous_until
 
-    def of(self, headers: Headers) -> tuple[str, bool]:
-        """(principal, whether the request may give two different keys).
+    def of(self, headers: Headers, time: int) -> tuple[str, bool]:
+        """(principal, whether the request may give two different keys) of a request at ``time`` (µs).
 
         Such a request must be refused: the application might look at the other key than the gateway.
         An ``authorization`` header is a key, or a scheme and a key; a third part could be either's.
@@ -38,5 +41,7 @@ class Principals:
             key = parts[-1]  # "Bearer x", "bearer  x" and "x" are one principal
         name = self._accounts.get(hashlib.sha256(key).hexdigest())
         if name is None:
-            name = UNKNOWN_PREFIX + hmac.digest(self._key, key, "sha256").hex()[:_SHOWN]
+            # while two secrets overlap the old names stay, and with them the blocks on those names
+            named_by = self._previous_key if self._previous_key is not None and time < self._until else self._key
+            name = UNKNOWN_PREFIX + hmac.digest(named_by, key, "sha256").hex()[:_SHOWN]
         return name, conflict

@@ -82,9 +82,9 @@ class Watcher:
         method: str = scope.get("method", "GET")
         asked = WEBSOCKET if scope["type"] == "websocket" else method
         route = parse_route(asked, path[len(root) :] if root and path.startswith(root) else path)
-        principal, conflict = self._principals.of(pairs)
-        number, ref = self._next_ref()
         event_time = self._config.clock(pairs)
+        principal, conflict = self._principals.of(pairs, event_time)
+        number, ref = self._next_ref()
         client = scope.get("client")
         head = _head(
             self._config.system,
@@ -152,12 +152,10 @@ class Recorder:
 
     def __init__(self, config: GatewayConfig, stats: Stats) -> None:
         self._stats = stats
-        self._fingerprints = Fingerprinter(
-            derive_key(config.secret, "fingerprint"),
-            dims=config.vec_dims,
-            scale=config.vec_scale,
-            input_range=config.input_range,
-        )
+        self._fingerprints = _fingerprinter(config, config.secret)
+        previous = config.previous_secret
+        self._before = None if previous is None else _fingerprinter(config, previous)
+        self._until = config.previous_until
         self.writer = LogWriter(config.log_path)
 
     def one(self, seen: Seen, decision: Decision, status: int | None, input_bytes: int | None = None) -> None:
@@ -181,12 +179,18 @@ class Recorder:
         if vectors is not None:
             self._stats.clipped += vectors.clipped
             extra += f',"vec_scale":{self._fingerprints.scale!r},"vec_key":"{vectors.key}"'
+        before = self._before if seen.time < self._until else None
+        vectors_before = before.vectors(tensors, build=build) if before is not None else None
+        if vectors_before is not None:
+            extra += f',"vec_key_prev":"{vectors_before.key}"'
         fields = RowFields(
             request.rows,
             self._fingerprints.hashes(tensors, request.rows),
             vectors.encoded if vectors else None,
             answer.labels if answer else None,
             answer.scores if answer else None,
+            before.hashes(tensors, request.rows) if before is not None else None,
+            vectors_before.encoded if vectors_before else None,
         )
         self._finish(seen, decision, status, extra, fields)
 
@@ -196,6 +200,9 @@ class Recorder:
         first = request.first()
         (fingerprint,) = self._fingerprints.hashes(first.by_name, 1)
         extra = f',"input_bytes":{first.row_size},"rows":{request.rows},"row":0,"input_fp":"{fingerprint}"'
+        if self._before is not None and seen.time < self._until:
+            (fingerprint,) = self._before.hashes(first.by_name, 1)
+            extra += f',"input_fp_prev":"{fingerprint}"'
         self._finish(seen, decision, decision.status, extra, None)
 
     def _finish(self, seen: Seen, decision: Decision, status: int | None, extra: str, fields: RowFields | None) -> None:
@@ -219,3 +226,12 @@ class Recorder:
         except OSError as error:
             self._stats.log_errors += 1
             _log.error("log lines of request %s are lost: %s", seen.request_ref, error)
+
+
+def _fingerprinter(config: GatewayConfig, secret: bytes) -> Fingerprinter:
+    return Fingerprinter(
+        derive_key(secret, "fingerprint"),
+        dims=config.vec_dims,
+        scale=config.vec_scale,
+        input_range=config.input_range,
+    )

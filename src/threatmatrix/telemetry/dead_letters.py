@@ -11,9 +11,10 @@ from types import TracebackType
 from threatmatrix.model.errors import InputError
 from threatmatrix.model.event import DeadLetter
 
-__all__ = ["MAX_TEXT", "DeadLetterFile", "as_text"]
+__all__ = ["MAX_MASKED", "MAX_TEXT", "DeadLetterFile", "as_text", "masked"]
 
 MAX_TEXT = 64 * 1024  # characters of a dead letter's text
+MAX_MASKED = 512  # of a masked one: the shape of the beginning tells what is wrong
 
 
 def as_text(raw: bytes) -> str:
@@ -21,19 +22,32 @@ def as_text(raw: bytes) -> str:
     return raw[:MAX_TEXT].decode("utf-8", "backslashreplace")[:MAX_TEXT]
 
 
-class DeadLetterFile:
-    """JSON lines ``{"file", "line", "reason", "text"}``, appended; made with the first letter, mode 0600.
+def masked(text: str) -> str:
+    """The shape of a text without what it says: letters become x, digits 0, the rest of ASCII stands; cut at 512."""
+    return "".join(map(_shape, text[:MAX_MASKED]))
 
-    The text is the line as it was, and may hold what its sender typed: keep the file as you keep the
-    log itself. ``path`` None counts without keeping. ``count`` is the number of letters of this run,
-    ``reasons`` counts them by reason (the first 100 different ones). Raises InputError if the file
-    cannot be written.
+
+def _shape(character: str) -> str:
+    if character.isascii() and not character.isalnum():
+        return character
+    return "0" if character.isdecimal() else "x"  # other scripts and symbols may say something too
+
+
+class DeadLetterFile:
+    """JSON lines ``{"file", "line", "reason", "size", "text"}``, appended; made with the first letter, mode 0600.
+
+    ``text`` is the shape of the line (:func:`masked`): enough to see that a bracket is missing, too little to tell
+    what was in it; the line itself still stands in ``file`` at ``line``. With ``keep_raw`` it is the line as it was,
+    with whatever its sender typed: keep such a file as you keep the log itself. ``size`` is of the text as read, in
+    characters (at most 64 Ki). ``path`` None counts without keeping. ``count`` is the number of letters of this run,
+    ``reasons`` counts them by reason (the first 100 different ones). Raises InputError if the file cannot be written.
     """
 
     MAX_REASONS = 100
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, keep_raw: bool = False) -> None:
         self.path = path
+        self.keep_raw = keep_raw
         self.count = 0
         self.reasons: Counter[str] = Counter()
         self._fd = -1
@@ -45,8 +59,9 @@ class DeadLetterFile:
             self.reasons[letter.reason] += 1
         if self.path is None:
             return
-        record = {"file": letter.file, "line": letter.line, "reason": letter.reason, "text": letter.text}
-        data = (json.dumps(record, ensure_ascii=True) + "\n").encode("ascii")
+        text = letter.text if self.keep_raw else masked(letter.text)
+        record = {"file": letter.file, "line": letter.line, "reason": letter.reason, "size": len(letter.text)}
+        data = (json.dumps({**record, "text": text}, ensure_ascii=True) + "\n").encode("ascii")
         try:
             if self._fd < 0:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,9 @@ from threatmatrix.model.errors import StoreError
 if TYPE_CHECKING:
     from threatmatrix.store import Store
     from threatmatrix.telemetry.inputs.keys import Keyring
+    from threatmatrix.telemetry.lake import Lake
 
 __all__ = ["Home"]
-
-_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,16 @@ class Home:
         return self.root / "library"
 
     @property
+    def lake(self) -> Path:
+        """Events at rest."""
+        return self.root / "lake"
+
+    @property
+    def watches(self) -> Path:
+        """The journals and snapshots of `watch`, a folder for each."""
+        return self.root / "watch"
+
+    @property
     def replays(self) -> Path:
         return self.root / "replays"
 
@@ -75,28 +83,48 @@ class Home:
 
         return open_store(self.store or self.ensure().root / "store.db")
 
-    def secret(self) -> bytes:
-        """The secret that this installation's keyed hashes derive from: 32 bytes, made once, mode 0600."""
-        path = self.ensure().root / "secret.key"
-        if not path.exists():
-            # written aside and linked, so that whoever races us reads 32 bytes or no file, never half of one
-            draft = path.with_name(f".secret-{secrets.token_hex(8)}")
-            try:
-                draft.touch(mode=0o600)
-                draft.write_bytes(secrets.token_bytes(_SECRET_BYTES))
-                with suppress(FileExistsError):
-                    path.hardlink_to(draft)
-            except OSError as error:
-                raise StoreError(f"{path}: cannot be written ({error.strerror})", hint="Name another --home") from error
-            finally:
-                draft.unlink(missing_ok=True)
-        return _read_secret(path)
+    def open_lake(self) -> Lake:
+        """The lake of this installation; its folder is made with the first event."""
+        from threatmatrix.telemetry.lake import Lake
+
+        return Lake(self.lake)
+
+    @property
+    def keys(self) -> Path:
+        """The keys that inputs are fingerprinted under (``workflows.keys``)."""
+        return self.root / "keys.json"
+
+    @property
+    def _old_secret(self) -> Path:
+        """Where releases before key rotation kept their only key."""
+        return self.root / "secret.key"
+
+    def has_keys(self) -> bool:
+        """Whether there is a key already, in the file of today or of an older release."""
+        return self.keys.exists() or self._old_secret.exists()
 
     def keyring(self) -> Keyring:
-        """The keys that inputs are fingerprinted under; made where there are none."""
-        from threatmatrix.telemetry.inputs.keys import Key, Keyring
+        """The keys that inputs are fingerprinted under; one is made where there is none, the old file is taken over.
 
-        return Keyring(Key("1", self.secret()))
+        Raises InputError for a file that cannot be read or that others may use, FormatError for a damaged one: a key
+        is never replaced in silence, for what was fingerprinted under it could not be compared any more.
+        """
+        from threatmatrix.telemetry.inputs.keyfile import (
+            KeptKey,
+            create_keys,
+            keyring_of,
+            new_key,
+            read_keys,
+            read_old_secret,
+        )
+
+        if not self.keys.exists():
+            self.ensure()
+            old = self._old_secret
+            first = read_old_secret(old) if old.exists() else new_key(1, time.time_ns() // 1000)
+            create_keys(self.keys, (KeptKey(first),))
+            old.unlink(missing_ok=True)
+        return keyring_of(read_keys(self.keys))
 
     def new_workspace(self, case: str, seed: int) -> Path:
         """A fresh folder for one replay: ``replays/<case>-seed<seed>-<n>``; races are settled by mkdir."""
@@ -119,15 +147,3 @@ class Home:
                 n += 1
             else:
                 return path
-
-
-def _read_secret(path: Path) -> bytes:
-    """A secret that is cut short or cannot be read is never replaced in silence: old fingerprints would be lost."""
-    try:
-        found = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})", hint="Ask for read permission on it") from error
-    if len(found) < _SECRET_BYTES:
-        hint = "Restore it from a backup, or remove it: a new one is made, and new fingerprints match no old ones"
-        raise StoreError(f"{path}: holds {len(found)} bytes, not {_SECRET_BYTES}", hint=hint)
-    return found

@@ -39,11 +39,22 @@ _ONE_THREAD = 2**18  # multiplications up to which OpenBLAS does not start threa
 
 
 class Vectors(NamedTuple):
-    """Projected rows: base64 of the int8 components of each, the id of the projection, components that clipped."""
+    """Projected rows: the int8 components of all, one row after the other, and how many components clipped."""
 
-    encoded: list[str]
-    key: str
+    raw: bytes
+    size: int  # components, and bytes, of a row
+    key: str  # id of the projection
     clipped: int
+
+    @property
+    def rows(self) -> list[bytes]:
+        """The components of each row."""
+        return [self.raw[start : start + self.size] for start in range(0, len(self.raw), self.size)]
+
+    @property
+    def encoded(self) -> list[str]:
+        """The same in base64."""
+        return [b64encode(row).decode() for row in self.rows]
 
 
 def gaussian_matrix(key: bytes, rows: int, columns: int) -> NDArray[np.float64]:
@@ -151,9 +162,7 @@ class Fingerprinter:
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold clips
             parts = [part.astype(np.float32) for part in numeric]
             quantised, clipped = projection(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
-        raw, k = quantised.tobytes(), quantised.shape[1]
-        encoded = [b64encode(raw[i : i + k]).decode() for i in range(0, len(raw), k)]
-        return Vectors(encoded, projection.key, clipped)
+        return Vectors(quantised.tobytes(), quantised.shape[1], projection.key, clipped)
 
     def _projection(self, d: int, build: bool) -> Projection | None:
         found = self._projections.get(d)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from threatmatrix.telemetry.inputs.fingerprint import Fingerprinter
 from threatmatrix.telemetry.inputs.keys import Key, Keyring, derive_key
 from threatmatrix.telemetry.inputs.oip import Tensor
+from threatmatrix.telemetry.inputs.prompts import TextProjection, asked
 
 __all__ = ["InputFields", "Inputs"]
 
@@ -42,70 +43,107 @@ class Inputs:
         self._keyring = keyring
         self._ranges = dict(ranges or {})
         self._keep_raw = keep_raw
-        self._fingerprinters: dict[tuple[str, tuple[float, float]], Fingerprinter] = {}
+        self._under: dict[str, _Under] = {}
 
     def rows(self, model: str | None, tensors: Sequence[Tensor], rows: int, time: int) -> list[InputFields]:
         """The fields of each row of a request; ``tensors`` in the order of their names, ``time`` of the event (µs)."""
-        now = self._under(self._keyring.current, model, tensors, rows)
+        if not tensors or not rows:
+            return [InputFields()] * rows
+        span = self._ranges.get(model or "", (0.0, 1.0))
+        now = self._views(self._keyring.current, span, tensors, rows)
         previous = self._keyring.overlapping(time)
-        before = self._under(previous, model, tensors, rows) if previous else _Under([None] * rows, [None] * rows, None)
-        scale = self._fingerprinter(self._keyring.current, model).scale if now.key else None
-        sizes = [sum(map(len, parts)) for parts in zip(*(tensor.row_bytes() for tensor in tensors), strict=True)]
-        raw = [_raw(tensors, row) for row in range(rows)] if self._keep_raw else [None] * rows
-        return [
-            InputFields(
-                input_fp=now.hashes[row],
-                input_vec=now.vectors[row],
-                vec_scale=scale,
-                vec_key=now.key,
-                input_fp_prev=before.hashes[row],
-                input_vec_prev=before.vectors[row],
-                vec_key_prev=before.key,
-                input_bytes=sizes[row],
-                input_raw=raw[row],
-            )
-            for row in range(rows)
-        ]
+        before = self._views(previous, span, tensors, rows) if previous else _Views()
+        raw = (_raw(tensors, row) for row in range(rows)) if self._keep_raw else repeat(None)
+        parts = zip(
+            now.hashes,
+            now.vectors,
+            repeat(now.scale),
+            repeat(now.key),
+            before.hashes,
+            before.vectors,
+            repeat(before.key),
+            _sizes(tensors, rows),
+            raw,
+            strict=False,  # what is the same for every row is repeated without end
+        )
+        return list(map(InputFields._make, parts))
 
     def text(self, content: str, time: int) -> InputFields:
-        """The fields of an input that is text: a prompt, or messages as canonical JSON."""
+        """The fields of an input that is text: a prompt, or messages as canonical JSON.
+
+        The hash is of all of it, the vector of what was asked last (``prompts``); a short question has none.
+        """
         data = content.encode("utf-8", "surrogatepass")
+        question = asked(content)
+        now = self._of(self._keyring.current)
         previous = self._keyring.overlapping(time)
+        before = self._of(previous) if previous else None
+        vector = now.texts(question)
         return InputFields(
-            input_fp=_hash(self._keyring.current, data),
-            input_fp_prev=_hash(previous, data) if previous else None,
+            input_fp=now.hash(data),
+            input_vec=vector,
+            vec_scale=now.texts.scale if vector else None,
+            vec_key=now.texts.key if vector else None,
+            input_fp_prev=before.hash(data) if before else None,
+            input_vec_prev=before.texts(question) if before and vector else None,
+            vec_key_prev=before.texts.key if before and vector else None,
             input_bytes=len(data),
             input_raw=content if self._keep_raw else None,
         )
 
-    def _fingerprinter(self, key: Key, model: str | None) -> Fingerprinter:
-        span = self._ranges.get(model or "", (0.0, 1.0))
-        found = self._fingerprinters.get((key.id, span))
+    def _of(self, key: Key) -> _Under:
+        found = self._under.get(key.id)
         if found is None:
-            found = Fingerprinter(derive_key(key.secret, "fingerprint"), input_range=span)
-            self._fingerprinters[key.id, span] = found
+            found = self._under[key.id] = _Under(key)
         return found
 
-    def _under(self, key: Key, model: str | None, tensors: Sequence[Tensor], rows: int) -> _Under:
-        fingerprinter = self._fingerprinter(key, model)
+    def _views(self, key: Key, span: tuple[float, float], tensors: Sequence[Tensor], rows: int) -> _Views:
+        fingerprinter = self._of(key).numbers(span)
+        hashes = fingerprinter.hashes(tensors, rows)
         vectors = fingerprinter.vectors(tensors)
-        return _Under(
-            [*fingerprinter.hashes(tensors, rows)],
-            [*map(b64decode, vectors.encoded)] if vectors else [None] * rows,
-            vectors.key if vectors else None,
-        )
+        if vectors is None:
+            return _Views(hashes)
+        return _Views(hashes, vectors.rows, vectors.key, fingerprinter.scale)
 
 
-class _Under(NamedTuple):
+class _Under:
+    """Everything that is derived from one key, made when it is first needed."""
+
+    def __init__(self, key: Key) -> None:
+        self._secret = key.secret
+        self._text_key = derive_key(key.secret, "text")
+        self._texts: TextProjection | None = None
+        self._numbers: dict[tuple[float, float], Fingerprinter] = {}
+
+    @property
+    def texts(self) -> TextProjection:
+        if self._texts is None:
+            self._texts = TextProjection(derive_key(self._secret, "text projection"))
+        return self._texts
+
+    def numbers(self, span: tuple[float, float]) -> Fingerprinter:
+        found = self._numbers.get(span)
+        if found is None:
+            found = self._numbers[span] = Fingerprinter(derive_key(self._secret, "fingerprint"), input_range=span)
+        return found
+
+    def hash(self, data: bytes) -> str:
+        return hashlib.blake2b(data, key=self._text_key, digest_size=16).hexdigest()
+
+
+class _Views(NamedTuple):
     """Hashes and vectors of the rows of a request under one key; ``key`` is the projection's."""
 
-    hashes: list[str | None]
-    vectors: list[bytes | None]
-    key: str | None
+    hashes: Iterable[str | None] = repeat(None)
+    vectors: Iterable[bytes | None] = repeat(None)
+    key: str | None = None
+    scale: float | None = None
 
 
-def _hash(key: Key, data: bytes) -> str:
-    return hashlib.blake2b(data, key=derive_key(key.secret, "text"), digest_size=16).hexdigest()
+def _sizes(tensors: Sequence[Tensor], rows: int) -> Iterable[int]:
+    if all(tensor.array is not None for tensor in tensors):
+        return repeat(sum(tensor.array.nbytes // rows for tensor in tensors if tensor.array is not None), rows)
+    return [sum(map(len, parts)) for parts in zip(*(tensor.row_bytes() for tensor in tensors), strict=True)]
 
 
 def _raw(tensors: Sequence[Tensor], row: int) -> str:

@@ -22,6 +22,8 @@ __all__ = [
     "encode",
     "is_object",
     "parse_infer",
+    "read_infer",
+    "read_tensor",
 ]
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -170,11 +172,15 @@ def is_object(body: bytes) -> bool:
 
 def parse_infer(body: bytes, *, max_rows: int = 4096) -> InferRequest:
     """JSON body → request. Raises ``BodyProblem``, and nothing else, for whatever is sent."""
-    document = _decode(body)
+    return read_infer(_decode(body), max_rows=max_rows)
+
+
+def read_infer(document: Any, *, max_rows: int = 4096) -> InferRequest:
+    """Decoded body → request. Raises ``BodyProblem``, and nothing else."""
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list) or not 0 < len(inputs) <= _MAX_TENSORS:
         raise BodyProblem("the body must be an object with a list of inputs")
-    tensors = tuple([_tensor(raw) for raw in inputs])
+    tensors = tuple([read_tensor(raw) for raw in inputs])
     rows = tensors[0].shape[0]
     if any(tensor.shape[0] != rows for tensor in tensors):
         raise BodyProblem("the inputs have no common first dimension")
@@ -185,7 +191,8 @@ def parse_infer(body: bytes, *, max_rows: int = 4096) -> InferRequest:
     return InferRequest(document, tensors, rows)
 
 
-def _tensor(raw: object) -> Tensor:
+def read_tensor(raw: object) -> Tensor:
+    """One entry of ``inputs``, decoded: ``{"name", "datatype", "shape", "data"}``. Raises ``BodyProblem``."""
     if not isinstance(raw, dict):
         raise BodyProblem("an input must be an object")
     name, datatype, shape, data = raw.get("name"), raw.get("datatype"), raw.get("shape"), raw.get("data")
