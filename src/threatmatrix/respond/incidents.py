@@ -28,8 +28,14 @@ def record_findings(store: Store, findings: Iterable[Finding], now: int) -> list
     ``findings``: the new and the grown ones are enough; one that is smaller than what is known under its id
     (a log that is read again from the start) changes nothing. Returns the incidents that changed. A
     finding that grows after its incident was closed opens that incident again; one that does not
-    stays closed.
+    stays closed. One transaction: of two processes that record at once, the second sees what the first one did, and
+    a process that is killed has recorded all or nothing.
     """
+    found = list(findings)
+    return store.database.alone(lambda: _record(store, found, now)) if found else []
+
+
+def _record(store: Store, findings: Sequence[Finding], now: int) -> list[Incident]:
     arrived = {finding.finding_id: finding for finding in findings}
     before = store.findings.known(list(arrived))
     arrived = {key: finding for key, finding in arrived.items() if not _smaller(finding, before.get(key))}

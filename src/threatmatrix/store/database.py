@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -18,6 +19,7 @@ _T = TypeVar("_T")
 _BUSY_MS = 10_000
 _COLLISIONS = 5
 _WRITE = "threatmatrix_write"
+_ALONE = 0x7468726D  # any number that is ours: the advisory lock of ``alone``
 
 _HINTS = (
     ("not a database", "is not a SQLite database", "Give another path, or restore the file from a backup"),
@@ -40,6 +42,7 @@ class Database:
 
     def __init__(self, url: str, where: str) -> None:
         self.where = where
+        self._local = threading.local()
         try:
             self.engine = create_engine(url)
         except (SQLAlchemyError, NoSuchModuleError) as error:
@@ -54,7 +57,10 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
 
     def read(self, work: Callable[[Connection], _T]) -> _T:
-        """Run ``work`` in a transaction of its own that changes nothing."""
+        """Run ``work`` in a transaction of its own that changes nothing (within ``alone``: in that one)."""
+        shared = self._shared
+        if shared is not None:
+            return work(shared)
         with self._translated(), self.engine.connect() as connection:
             return work(connection)
 
@@ -63,8 +69,11 @@ class Database:
 
         Two writers that insert the same key collide on servers: the loser's ``work`` runs again and
         then sees the winner's row. ``work`` must therefore have no effect outside the database, or
-        one that may be repeated.
+        one that may be repeated. Within ``alone`` it runs in that transaction.
         """
+        shared = self._shared
+        if shared is not None:
+            return work(shared)
         with self._translated():
             for _ in range(_COLLISIONS):
                 try:
@@ -72,6 +81,29 @@ class Database:
                 except IntegrityError as error:
                     collision = error
             raise collision
+
+    def alone(self, work: Callable[[], _T]) -> _T:
+        """Run ``work`` with everything that it reads and writes here in one write transaction, and nobody else in one.
+
+        For decisions that rest on several parts of the store: of two processes, the second waits and then sees what
+        the first one did. ``work`` may run again, as in ``write``. Another thread has no part in it.
+        """
+
+        def together(connection: Connection) -> _T:
+            if connection.dialect.name == "postgresql":  # SQLite lets one transaction write as it is
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ALONE})
+            self._local.connection = connection
+            try:
+                return work()
+            finally:
+                self._local.connection = None
+
+        return self.write(together)
+
+    @property
+    def _shared(self) -> Connection | None:
+        found: Connection | None = getattr(self._local, "connection", None)
+        return found
 
     def _write_once(self, work: Callable[[Connection], _T]) -> _T:
         with self.engine.connect() as plain:

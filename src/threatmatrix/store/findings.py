@@ -16,7 +16,7 @@ from threatmatrix.store.codec import canonical, finding_from, finite
 from threatmatrix.store.database import Database
 from threatmatrix.store.schema import findings
 
-__all__ = ["FindingStore", "Known"]
+__all__ = ["FindingStore", "Known", "finding_row"]
 
 _IN = 500  # ids per query: databases limit the number of bound values
 
@@ -40,7 +40,7 @@ class FindingStore:
 
     def save(self, items: Iterable[Finding]) -> list[str]:
         """Insert, or replace by id; returns the ids that were new or changed. One transaction."""
-        rows = {item.finding_id: _row(item) for item in items}
+        rows = {item.finding_id: finding_row(item) for item in items}
         if not rows:
             return []
         known = self._database.read(lambda connection: _digests(connection, list(rows)))
@@ -98,7 +98,8 @@ class FindingStore:
         return [finding_from(body) for body in bodies]
 
 
-def _row(item: Finding) -> dict[str, object]:
+def finding_row(item: Finding) -> dict[str, object]:
+    """The columns of a finding."""
     body = canonical(dataclasses.replace(item, details=finite(item.details)))
     return {
         "finding_id": item.finding_id,

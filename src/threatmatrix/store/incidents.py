@@ -14,7 +14,7 @@ from threatmatrix.store.codec import canonical, incident_from
 from threatmatrix.store.database import Database
 from threatmatrix.store.schema import incidents
 
-__all__ = ["IncidentStore", "Status"]
+__all__ = ["IncidentStore", "Status", "incident_row"]
 
 Status = Literal["open", "contained", "closed"]
 
@@ -31,7 +31,7 @@ class IncidentStore:
 
         ``merged``: incidents of ``items`` that another one took in → the id of that one.
         """
-        rows = {item.incident_id: _row(item) for item in items}
+        rows = {item.incident_id: incident_row(item) for item in items}
         known = self._database.read(lambda connection: {key: _body(connection, key) for key in rows}) if rows else {}
         for key, home in (merged or {}).items():
             rows[key]["merged_into"] = home
@@ -86,13 +86,14 @@ class IncidentStore:
 
         def work(connection: Connection) -> Incident:
             incident = dataclasses.replace(incident_from(str(_body(connection, incident_id))), status=status)
-            _upsert(connection, {incident_id: _row(incident)})
+            _upsert(connection, {incident_id: incident_row(incident)})
             return incident
 
         return self._database.write(work)
 
 
-def _row(item: Incident) -> dict[str, object]:
+def incident_row(item: Incident) -> dict[str, object]:
+    """The columns of an incident."""
     return {
         "incident_id": item.incident_id,
         "status": item.status,

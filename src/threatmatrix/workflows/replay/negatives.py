@@ -8,7 +8,8 @@ from threatmatrix.emulate.reference.hard_negatives import rescanning_user, stati
 from threatmatrix.emulate.reference.honest import HonestRequest
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration
-from threatmatrix.telemetry.tail import LogTail
+from threatmatrix.telemetry.following.file import FileFollower
+from threatmatrix.telemetry.following.parsing import EventFollower
 from threatmatrix.workflows.detect import build_session
 from threatmatrix.workflows.replay.lab import START, Lab
 from threatmatrix.workflows.replay.report import HardNegative
@@ -27,13 +28,14 @@ def measure_hard_negatives(lab: Lab, library: Library, calibrations: Sequence[Ca
     ]
     found = []
     with Scene(lab, "hard-negatives", ["camera-01", "rescan-01"], seed=3, honest=False) as scene:
-        tail = LogTail(scene.log, "gateway")
+        tail = EventFollower(FileFollower(scene.log, "gateway"))
         for name, traffic in cases:
             session, _ = build_session(library, calibrations)
             for request in traffic:
                 scene.street.send(request.account, request.user_agent, request.rows, START + request.offset_us)
-            events = tail.read_new(None)
+            events = tail.read_new()
             position = {event.event_id: number for number, event in enumerate(events, 1)}
             alarm = min((position[finding.alarm_event] for finding in session.feed(events)), default=None)
             found.append(HardNegative(name=name, inputs=inputs, alarm_at=alarm))
+        tail.close()
     return found
