@@ -14,6 +14,7 @@ import pytest
 from threatmatrix.model.errors import InputError
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 from threatmatrix.telemetry.lake import Lake
+from threatmatrix.telemetry.lake.reading import SCHEMA
 from threatmatrix.telemetry.readers import Where, get_reader
 
 DAY = 86_400_000_000
@@ -53,25 +54,29 @@ def test_round_trip_of_every_field(tmp_path: Path, record: Callable[..., dict[st
     assert Event(**{**back, "output_scores": tuple(back["output_scores"])}) == event
 
 
-def test_empty_lake_has_its_columns_and_sees_what_comes_later(tmp_path: Path) -> None:
+def test_empty_lake_has_its_columns_and_a_view_is_of_one_moment(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     assert lake.append([]) == 0
     assert lake.count() == 0
+    assert lake.days() == []
     with closing(lake.connect()) as con:
         assert con.execute("SELECT count(*), max(latency_ms) FROM events").fetchone() == (0, None)
-        lake.append(events(1, 1))
+    assert not (tmp_path / "lake").exists()  # looking at a lake makes none
+    lake.append(events(1, 1))
+    with closing(lake.connect()) as con:
+        lake.append(events(2, 1))
         assert con.execute("SELECT count(*) FROM events").fetchone() == (50,)
+    assert lake.count() == 100
 
 
 def test_days_are_folders_of_event_time(tmp_path: Path) -> None:
     with closing(Lake(tmp_path)) as lake:
         lake.append(events(1, 1))
     assert {path.parent.name for path in tmp_path.rglob("part-*.parquet")} == {
-        "day=1970-01-01",  # the part without rows that carries the schema
         "day=2026-01-01",
         "day=2026-01-02",
     }
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert {path.name for path in tmp_path.iterdir()} == {"day=2026-01-01", "day=2026-01-02", SCHEMA}
 
 
 @pytest.mark.parametrize("name", ["plain", "it's [1]* a? {lake}", "день"])

@@ -9,7 +9,7 @@ import pytest
 from threatmatrix.model.detection import Finding, PrincipalShare, Severity
 from threatmatrix.model.matrix import ExternalId, Technique
 from threatmatrix.model.response import ChainStep, Incident
-from threatmatrix.telemetry.ocsf import finding_to_ocsf, incident_to_ocsf
+from threatmatrix.telemetry.out.ocsf import finding_to_ocsf, incident_to_ocsf
 
 
 def finding(detector: str = "rule:abc", confidence: float = 0.8) -> Finding:

@@ -6,6 +6,7 @@ with the objects ``finding_info``, ``analytic``, ``attack``, ``evidences`` and `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from threatmatrix import __version__
@@ -13,7 +14,7 @@ from threatmatrix.model.detection import Finding, PrincipalShare
 from threatmatrix.model.matrix import Technique
 from threatmatrix.model.response import Incident
 
-__all__ = ["OCSF_VERSION", "finding_to_ocsf", "incident_to_ocsf"]
+__all__ = ["OCSF_VERSION", "finding_to_ocsf", "incident_to_ocsf", "metadata"]
 
 OCSF_VERSION = "1.8.0"
 
@@ -88,11 +89,14 @@ def _base(class_uid: int, class_name: str, severity: int, time: int) -> dict[str
         "severity_id": severity + 1,
         "severity": _SEVERITIES[severity],
         "time": time // 1000,
-        "metadata": {
-            "version": OCSF_VERSION,
-            "product": {"name": "threatmatrix", "vendor_name": "threatmatrix", "version": __version__},
-        },
+        "metadata": metadata(),
     }
+
+
+def metadata(profiles: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """Who says it, in which version of the schema, with which profiles."""
+    product = {"name": "threatmatrix", "vendor_name": "threatmatrix", "version": __version__}
+    return {"version": OCSF_VERSION, "product": product, **({"profiles": list(profiles)} if profiles else {}), **more}
 
 
 def _finding_info(finding: Finding, technique: Technique | None) -> dict[str, Any]:
