@@ -1,4 +1,7 @@
-"""``make bench``: every benchmark, each figure beside a named baseline measured in the same run."""
+"""``make bench``: every benchmark, each figure beside a named baseline measured in the same run.
+
+``python -m benchmarks telemetry --full``: one of them (or more) by name; options go to each of those named.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,19 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
+    wanted = [word for word in sys.argv[1:] if not word.startswith("-")]
+    options = [word for word in sys.argv[1:] if word.startswith("-")]
+    known = {path.stem.removeprefix("bench_"): path.stem for path in sorted(HERE.glob("bench_*.py"))}
+    unknown = [name for name in wanted if name not in known]
+    if unknown or (options and not wanted):
+        print(f"usage: python -m benchmarks [NAME … [--OPTION]]; names: {', '.join(known)}", file=sys.stderr)
+        return 2
     failed = 0
-    for path in sorted(HERE.glob("bench_*.py")):
-        print(f"\n=== {path.stem.removeprefix('bench_')} ===", flush=True)
+    for name in wanted or known:
+        print(f"\n=== {name} ===", flush=True)
         # a process each: what one leaves in the caches of the other must not show
-        failed |= subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{path.stem}"], cwd=HERE.parent, check=False
-        ).returncode
+        command = [sys.executable, "-m", f"benchmarks.{known[name]}", *options]
+        failed |= subprocess.run(command, cwd=HERE.parent, check=False).returncode
     return failed
 
 
