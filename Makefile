@@ -4,14 +4,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench clean
+.PHONY: run test nightly check bench bench-telemetry clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
 
 test: $(VENV)/.dev  ## every test, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not nightly' --cov --cov-report=term:skip-covered
+
+nightly: $(VENV)/.dev  ## the tests that take minutes: a second seed of the replay, servers that are no dependency
+	$(BIN)/python -m pytest -m nightly
 
 check: $(VENV)/.dev  ## the whole gate but the tests
 	$(BIN)/ruff check .
@@ -36,6 +39,9 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.run
+
+bench-telemetry: $(VENV)/.dev  ## logs into the lake: rates, memory, and what 100 kills lose
+	$(BIN)/python -m benchmarks telemetry watch
 
 clean:  ## the environment and what tools leave behind; never your data in .threatmatrix/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build dist

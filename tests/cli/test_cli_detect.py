@@ -89,12 +89,19 @@ def test_malformed_lines_are_counted_kept_and_explained(cli: Cli, sample: dict[s
     assert (report["dead_letters"], report["events"], len(report["findings"])) == (3, 104, 1)
     letters = [json.loads(line) for line in (place / "letters/dead.jsonl").read_text().splitlines()]
     assert [(letter["line"], letter["file"]) for letter in letters] == [(n, str(log)) for n in (1, 106, 107)]
-    assert letters[0]["text"] == "{nonsense"
+    assert letters[0]["text"] == "{xxxxxxxx"
     assert sum(report["dead_letter_reasons"].values()) == 3
     assert report["dead_letter_file"] == "letters/dead.jsonl"
     [line] = [line for line in said.err.splitlines() if "malformed" in line]
     assert line.startswith("3 malformed lines went to letters/dead.jsonl: ")
     assert "not a JSON object (1)" in line
+
+
+def test_lines_are_kept_whole_only_where_somebody_asks(cli: Cli, sample: dict[str, Path], place: Path) -> None:
+    log = place / "mixed.jsonl"
+    log.write_bytes(b"{nonsense\n" + sample["attack"].read_bytes())
+    cli("detect", log, "--dead-letters", "dead.jsonl", "--keep-raw")
+    assert json.loads((place / "dead.jsonl").read_text())["text"] == "{nonsense"
 
 
 def test_dead_letters_that_cannot_be_kept_stop_the_run(cli: Cli, place: Path) -> None:
@@ -132,8 +139,8 @@ def test_a_truncated_gzip_gives_its_findings_and_exit_2(cli: Cli, sample: dict[s
         ("void.jsonl", b"", ("is empty", "Check that the log is written there")),
         ("blob.bin", bytes(range(256)) * 20, ("is a binary file", "JSON lines")),
         ("folder", "folder", ("is a directory", "folder/*.jsonl")),
-        ("notes.txt", b"dear diary\n", ("gateway, nginx", "--source")),
-        ("log.xz", b"\xfd7zXZ\x00rest", ("is packed with xz", "xz -dc log.xz | threatmatrix detect -")),
+        ("notes.txt", b"dear diary\n", ("gateway, ", "nginx", "--source")),
+        ("log.xz", b"\xfd7zXZ\x00rest", ("is packed with xz", "xz -dc log.xz | threatmatrix")),
     ],
 )
 def test_input_that_is_no_log(
@@ -206,9 +213,10 @@ def test_a_secret_that_is_damaged_is_not_replaced_in_silence(cli: Cli, place: Pa
     (place / ".threatmatrix").mkdir()
     (place / "llm.jsonl").write_text(json.dumps(LITELLM) + "\n")
     assert cli("detect", "llm.jsonl").code == 0
-    key = place / ".threatmatrix/secret.key"
-    assert (len(key.read_bytes()), key.stat().st_mode & 0o777) == (32, 0o600)
-    key.write_bytes(b"short")
+    keys = place / ".threatmatrix/keys.json"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    keys.write_bytes(b"short")
     said = cli("detect", "llm.jsonl")
-    assert said.code == 3
-    assert "secret.key: holds 5 bytes, not 32" in said.error
+    assert said.code == 2
+    assert "keys.json: is not a file of keys (not JSON). Restore it from a backup" in said.error
+    assert keys.read_bytes() == b"short"

@@ -15,6 +15,7 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 
 def walk(command: Any, path: str) -> list[tuple[str, Any]]:
+    command = command.load() if hasattr(command, "load") else command
     found = [(path, command)]
     for name, child in getattr(command, "commands", {}).items():
         found += walk(child, f"{path} {name}")

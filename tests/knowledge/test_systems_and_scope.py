@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from threatmatrix.knowledge import load_scope, load_systems, scope_template, systems_template
+from threatmatrix.knowledge.schemas import SystemsFile
 from threatmatrix.knowledge.scopes import is_loopback
 from threatmatrix.model.errors import FormatError, ScopeError
-from threatmatrix.model.system import ModelEntry, PrincipalMapping
+from threatmatrix.model.system import TRAITS, ModelEntry, PrincipalMapping, TelemetryEntry
 
 NOW = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
@@ -24,8 +26,48 @@ def test_the_systems_template_loads_as_it_stands(tmp_path: Path) -> None:
     assert system.models[0] == ModelEntry(
         "digits", ("/v2/models/digits/infer", "/v2/models/digits/versions/*/infer")
     )  # fmt: skip
-    assert system.telemetry == (("gateway", "logs/gateway.jsonl"),)
-    assert system.principal == PrincipalMapping("principal", ())
+    assert system.telemetry == (TelemetryEntry("gateway", "logs/gateway.jsonl"),)
+    assert system.principal == PrincipalMapping()
+    assert system.traits == ("predictive", "trained", "public")
+
+
+def test_what_the_systems_template_leaves_commented_loads_too(tmp_path: Path) -> None:
+    keys = "hosts|input_range|header|addresses|- {source"
+    text = re.sub(rf"^(\s*)# ({keys})", r"\1\2", systems_template(), flags=re.MULTILINE)
+    (system,) = load_systems(write(tmp_path / "systems.yaml", text))
+    assert system.hosts == ("models.example.org", "*.vision.svc.cluster.local")
+    assert system.models[0].input_range == (0, 255)
+    assert [entry.source for entry in system.telemetry] == ["gateway", "nginx", "mapping"]
+    assert system.telemetry[2].mapping == "our-columns.yaml"
+    assert system.principal.header == "x-consumer-id"
+    assert system.principal.addresses == (("10.0.0.0/8", "office"),)
+
+
+def test_the_systems_template_explains_every_trait() -> None:
+    assert all(re.search(rf"# .*\b{trait} +\w", systems_template()) for trait in TRAITS)
+
+
+def test_the_page_on_systems_loads_and_has_every_key(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
+    block = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert block
+    (system,) = load_systems(write(tmp_path / "systems.yaml", block[1]))
+    assert system.principal.tell_by == ("principal", "key_id", "src_ip")
+    schema = SystemsFile.model_json_schema()
+    keys = {key for part in schema["$defs"].values() for key in part["properties"]}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+    assert {trait for trait in TRAITS if f"| `{trait}` |" not in text} == set()
+
+
+def test_two_systems_may_share_a_path_where_their_hosts_differ(tmp_path: Path) -> None:
+    text = "systems:\n" + "".join(
+        f"  - {{name: {name}, owner: o, criticality: low, hosts: [{name}.example], "
+        f"models: [{{name: {name}, endpoints: [/v1/chat/completions]}}]}}\n"
+        for name in ("one", "two")
+    )
+    assert [system.hosts for system in load_systems(write(tmp_path / "systems.yaml", text))] == [
+        ("one.example",), ("two.example",),
+    ]  # fmt: skip
 
 
 def test_principals_get_readable_names(tmp_path: Path) -> None:

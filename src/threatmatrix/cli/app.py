@@ -8,20 +8,35 @@ from typing import Annotated
 import typer
 
 from threatmatrix import __version__
-from threatmatrix.cli import coverage, detection, evidence, matrix, replays, response, technique
+from threatmatrix.cli import assess, coverage, detection, ingest, replays, watching
+from threatmatrix.cli.later import Group, Program, add_later
 from threatmatrix.cli.settings import Settings
 
 __all__ = ["app"]
 
+GROUPS = (
+    Group("telemetry", "The logs that can be read: sources, their fields, and a log of yours on trial.", "telemetry"),
+    Group("lake", "The events at rest: what there is, compaction, retention, erasure, sending on.", "lake"),
+    Group("keys", "The keys that inputs are fingerprinted under: list them, make a new one, end an old one.", "keys"),
+    Group("incidents", "Findings that belong together, as an ordered chain of techniques.", "response"),
+    Group("respond", "Run playbooks, finish interrupted ones, decide doubtful actions, undo.", "response"),
+    Group("evidence", "The append-only record of what was proved: list it, check its hash chain.", "evidence"),
+    Group("matrix", "Read, search, check, compare and exchange the matrix.", "matrix"),
+    Group("technique", "Write a technique of your own, and check it.", "technique"),
+)
+
 app = typer.Typer(
+    cls=Program,
     name="threatmatrix",
     help="An Adversarial ML Threat Matrix that you can run: emulate, detect, respond, remediate, prove.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (replays, detection, response, coverage, matrix, technique, evidence):
+for module in (replays, ingest, watching, detection, assess, coverage):
     module.register(app)
+for group in GROUPS:
+    add_later(app, group)
 
 
 def _print_version(wanted: bool) -> None:

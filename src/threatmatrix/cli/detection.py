@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from threatmatrix.cli.options import Format, TableOrJson
+from threatmatrix.cli.options import CalibrationFile, Format, KeepRaw, Mapping, Source, SystemsFile, TableOrJson
 from threatmatrix.cli.progress import progress
 from threatmatrix.cli.settings import settings_of
 from threatmatrix.model.detection import Finding, Severity
@@ -28,6 +28,8 @@ class FindingFormat(StrEnum):
     json = "json"
     jsonl = "jsonl"
     ocsf = "ocsf"
+    syslog = "syslog"
+    cef = "cef"
 
 
 class Level(StrEnum):
@@ -36,17 +38,6 @@ class Level(StrEnum):
     medium = "medium"
     high = "high"
     critical = "critical"
-
-
-Source = Annotated[
-    str, typer.Option("--source", help="What wrote the files: auto, gateway, nginx or litellm.", metavar="SOURCE")
-]
-SystemsFile = Annotated[
-    Path | None, typer.Option("--systems", help="Your systems (default: systems.yaml here, if there is one).")
-]
-CalibrationFile = Annotated[
-    Path | None, typer.Option("--calibration", help="Calibration file (default: in the home folder).")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -105,8 +96,9 @@ def calibrate(
 
 def detect(
     ctx: typer.Context,
-    files: Annotated[list[str], typer.Argument(help="Log files, plain or gzip; - reads standard input.")],
+    files: Annotated[list[str], typer.Argument(help="Log files, plain, gzip or zstd; - reads standard input.")],
     source: Source = "auto",
+    mapping: Mapping = None,
     output_format: Annotated[FindingFormat, typer.Option("--format", help="How to print.")] = FindingFormat.table,
     fail_on: Annotated[
         Level, typer.Option("--fail-on", help="Leave with 1 if a finding is at least this severe.")
@@ -117,6 +109,7 @@ def detect(
         Path | None,
         typer.Option("--dead-letters", help="Where malformed lines go (default: in the home folder)."),
     ] = None,
+    keep_raw: KeepRaw = False,
     save: Annotated[
         bool, typer.Option("--save", help="Keep the findings and join them into incidents in the store.")
     ] = False,
@@ -128,8 +121,6 @@ def detect(
     """
     from threatmatrix.cli.finding_tables import next_step, show_findings
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
-    from threatmatrix.telemetry.inputs.inputs import Inputs
-    from threatmatrix.telemetry.readers import Options
     from threatmatrix.workflows import detect as workflow
     from threatmatrix.workflows.calibrate import load_calibrations
 
@@ -137,16 +128,18 @@ def detect(
     home = settings.open_home()
     library = settings.load_library()
     known = load_calibrations(calibration or home.calibration, must_exist=calibration is not None)
-    with DeadLetterFile(dead_letters or home.dead_letters) as letters, progress(quiet=settings.quiet) as shown:
+    described = settings.load_systems(systems)
+    letters = DeadLetterFile(dead_letters or home.dead_letters, keep_raw=keep_raw)
+    with letters, progress(quiet=settings.quiet) as shown:
         shown.stage("judging events")
         report = workflow.detect(
             ["-" if name == "-" else Path(name) for name in files],
             library=library,
             calibrations=known,
-            systems=settings.load_systems(systems),
+            systems=described,
             source=source,
             dead_letters=letters,
-            options=Options(inputs=Inputs(home.keyring()) if home.root.exists() else None),
+            options=settings.reader_options(described, mapping=mapping, keep=keep_raw),
             on_progress=shown.step,
         )
     incidents, failure = _keep(home, report.findings) if save else (None, None)

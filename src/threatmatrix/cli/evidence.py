@@ -7,14 +7,9 @@ import typer
 from threatmatrix.cli.options import Format, TableOrJson
 from threatmatrix.cli.settings import settings_of
 
-__all__ = ["register"]
+__all__ = ["evidence_app"]
 
-evidence_app = typer.Typer(help="The append-only record of what was proved: list it, check its hash chain.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.add_typer(evidence_app, name="evidence", no_args_is_help=True)
+evidence_app = typer.Typer(no_args_is_help=True)
 
 
 @evidence_app.command("list")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from threatmatrix.cli.printing import counted, out, plain_json, safe, severity, table, warn, when, who
+from threatmatrix.cli.printing import counted, out, plain_json, safe, severity, table, warn, when, who, write
 from threatmatrix.model.detection import Calibration, Finding
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from threatmatrix.model.response import Incident
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
     from threatmatrix.workflows.detect import DetectReport
+    from threatmatrix.workflows.sending import Style
 
-__all__ = ["next_step", "show_calibrations", "show_findings"]
+__all__ = ["next_step", "show_calibrations", "show_finding", "show_findings"]
 
 _REASONS = 3  # of dead letters, on one line
 
@@ -42,11 +43,9 @@ def show_findings(report: DetectReport, library: Library, letters: DeadLetterFil
     """Findings on standard output; blind spots, refused rules and dead letters on standard error as well."""
     if style == "json":
         plain_json(_whole(report, library, letters))
-    elif style in {"jsonl", "ocsf"}:
-        from threatmatrix.telemetry.ocsf import finding_to_ocsf
-
+    elif style != "table":
         for finding in report.findings:
-            plain_json(finding_to_ocsf(finding) if style == "ocsf" else _finding(finding, library), indent=None)
+            show_finding(finding, library, style=style)
     elif report.events or not report.unreadable:
         _table(report, library)
     for error in report.refused:
@@ -75,6 +74,17 @@ def next_step(report: DetectReport, incidents: Sequence[Incident] | None) -> Non
         )
     else:
         warn("the store holds these findings already; next: `threatmatrix incidents`")
+
+
+def show_finding(finding: Finding, library: Library, *, style: str) -> None:
+    """One finding as one line: ``jsonl``, or as it goes to a receiver: ``ocsf``, ``syslog``, ``cef``."""
+    if style == "jsonl":
+        plain_json(_finding(finding, library), indent=None)
+        return
+    from threatmatrix.workflows.sending import as_messages
+
+    for line in as_messages([finding], cast("Style", style)):
+        write(line + "\n")
 
 
 def _whole(report: DetectReport, library: Library, letters: DeadLetterFile) -> dict[str, Any]:

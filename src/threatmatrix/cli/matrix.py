@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threatmatrix.model.edition import Edition as AnyEdition
     from threatmatrix.model.edition import EditionCase, EditionTechnique
 
-__all__ = ["register"]
+__all__ = ["matrix_app"]
 
 _MOST = 20
 
@@ -26,15 +26,6 @@ class CrosswalkFormat(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    group = typer.Typer(help="Read, search, check, compare and exchange the matrix.", no_args_is_help=True)
-    for command in (show, search, technique, case, crosswalk, listing):
-        group.command("list" if command is listing else command.__name__)(command)
-    exchange.register(group)
-    app.add_typer(group, name="matrix")
 
 
 def show(
@@ -179,3 +170,10 @@ def _only_one(name: str, found: Sequence[EditionTechnique | EditionCase]) -> Non
     if len(found) > 1:
         hint = f"Name one: {', '.join(item.id for item in found)}"
         raise UsageError(f"{name!r} stands for several of ours", hint=hint)
+
+
+matrix_app = typer.Typer(no_args_is_help=True)
+for command in (show, search, technique, case, crosswalk):
+    matrix_app.command(command.__name__)(command)
+matrix_app.command("list")(listing)
+exchange.register(matrix_app)

@@ -148,9 +148,9 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def counted(n: int, noun: str) -> str:
-    """``1 finding``, ``2,000 findings``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """``1 finding``, ``2,000 findings``; ``plural`` where an s does not make it."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
 
 
 def when(time_us: int) -> str:

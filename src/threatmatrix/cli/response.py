@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threatmatrix.model.response import RunRecord
     from threatmatrix.workflows.respond import Responder
 
-__all__ = ["register"]
+__all__ = ["incidents_app", "respond_app"]
 
 
 AllowHost = Annotated[
@@ -25,14 +25,8 @@ AllowHost = Annotated[
     typer.Option("--allow-host", help="host or host:port that http-api actions may reach, besides this machine."),
 ]
 
-incidents_app = typer.Typer(help="Findings that belong together, as an ordered chain of techniques.")
-respond_app = typer.Typer(help="Run playbooks, finish interrupted ones, decide doubtful actions, undo.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.add_typer(incidents_app, name="incidents")
-    app.add_typer(respond_app, name="respond", no_args_is_help=True)
+incidents_app = typer.Typer()
+respond_app = typer.Typer(no_args_is_help=True)
 
 
 @incidents_app.callback(invoke_without_command=True)

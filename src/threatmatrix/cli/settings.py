@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from threatmatrix.knowledge import Library
     from threatmatrix.model.system import System
+    from threatmatrix.telemetry.readers import Options
     from threatmatrix.workflows.home import Home
 
 __all__ = ["Settings", "settings_of"]
@@ -54,6 +55,12 @@ class Settings:
             if not path.exists():
                 return ()
         return load_systems(path)
+
+    def reader_options(self, systems: Sequence[System], *, mapping: Path | None, keep: bool) -> Options:
+        """What is asked of the readers: fingerprints under the home's keys, or none where there is no home yet."""
+        from threatmatrix.workflows.feeding import reader_options
+
+        return reader_options(self.open_home(), systems, mapping=mapping, keep_raw=keep)
 
     def principal_names(self) -> Mapping[str, str]:
         """Identity → readable name, as systems.yaml in this folder has it."""

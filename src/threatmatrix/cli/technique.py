@@ -11,19 +11,14 @@ from threatmatrix.cli.options import Format, TableOrJson
 from threatmatrix.cli.settings import settings_of
 from threatmatrix.model.errors import UsageError
 
-__all__ = ["register"]
+__all__ = ["technique_app"]
+
+technique_app = typer.Typer(no_args_is_help=True)
 
 _STYLE = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "absent": "[dim]not there yet[/]"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    group = typer.Typer(help="Write a technique of your own, and check it.", no_args_is_help=True)
-    group.command("new")(new)
-    group.command("test")(check)
-    app.add_typer(group, name="technique")
-
-
+@technique_app.command("new")
 def new(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder to create; its name is the slug.")],
@@ -43,6 +38,7 @@ def new(
     out().print(f"\nNext: edit them, then threatmatrix technique test {safe(str(folder))}")
 
 
+@technique_app.command("test")
 def check(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The technique's folder.")],

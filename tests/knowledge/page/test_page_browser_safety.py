@@ -9,7 +9,10 @@ from tests.knowledge.page.reading import NARROW, WIDE, Reader, page_of
 from tests.knowledge.page.small import poisoned, proof, small_library, wide_edition
 
 from threatmatrix.knowledge import Library
+from threatmatrix.knowledge.page.assessment import assessment_page
 from threatmatrix.knowledge.page.html import edition_page
+from threatmatrix.model.assessment import SIGHTS, Assessment, Gain, Lack, Sight
+from threatmatrix.model.system import ModelEntry, System
 
 # --- hostile content ----------------------------------------------------------------------------------
 
@@ -112,3 +115,34 @@ def test_axe_finds_no_violation_in_the_shipped_matrix_or_a_wide_import(reader: R
         )  # unseen anyway
         results = axe.run(page)
         assert results.violations_count == 0, results.generate_report()
+
+
+HOSTILE = "<img src=x onerror=alert(1)></style><script>alert(2)</script>\"'\u202e"
+
+
+def assessed(name: str, library: Library) -> Assessment:
+    """A system in which every status occurs, and a source that says something hostile."""
+    techniques = tuple(library.techniques.values())
+    sights = tuple(
+        Sight(techniques[n % len(techniques)], status, (name,), (name,), (Lack(name, "inference", (name,)),), (name,))
+        for n, status in enumerate(SIGHTS)
+    )
+    gain = Gain((name, "nginx"), name, *((techniques[0].slug,),) * 3)
+    system = System(name=name, owner=name, criticality="high", models=(ModelEntry("m"),))
+    return Assessment(system, "lake", (), {"inference": ("time",)}, sights, techniques[-1:], (gain,), (name,))
+
+
+def test_an_assessment_shuts_nobody_out_and_runs_nothing(reader: Reader, axe: Any) -> None:
+    library = small_library()
+    content = assessment_page([assessed(name, library) for name in ("parrots", HOSTILE)], library.tactics)
+    for viewport, scheme in ((WIDE, "light"), (NARROW, "dark")):
+        page = reader.open(content, viewport=viewport, color_scheme=scheme)
+        results = axe.run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.scripts.length + document.images.length") == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "only tables scroll, by themselves"
+        assert page.evaluate("Math.min(...[...document.querySelectorAll('td')].map(cell => cell.clientWidth))") > 40
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "scroll", "reached by keyboard, arrows scroll it"
+    page.locator(".columns a").first.press("Enter")
+    assert page.locator("tr:target").count() == 1

@@ -7,8 +7,6 @@ address after the ``#``. Without scripts all views stand one below the other and
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from threatmatrix.knowledge.library import Library
 from threatmatrix.knowledge.page.case import case_view, lists, mitigation_view, vulnerability_view
 from threatmatrix.knowledge.page.evidence import icons
 from threatmatrix.knowledge.page.matrix import matrix_view
+from threatmatrix.knowledge.page.shell import document
 from threatmatrix.knowledge.page.technique import tactic_view, technique_view
 from threatmatrix.knowledge.page.text import e
 from threatmatrix.knowledge.view import Column, Marks
@@ -92,29 +91,12 @@ def _page(matrix: EditionView, title: str, subtitle: str, generated: str) -> str
             f"<footer>{_footer(matrix, generated)}</footer>",
         )
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{e(title)}</title>\n<style>{style}</style>\n<script>{script}</script>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(title, body, style, script)
 
 
 @cache
 def _asset(name: str) -> str:
     return (_PAGE / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    def source(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-    return (
-        f"default-src 'none'; style-src {source(style)}; script-src {source(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _header(matrix: EditionView, title: str) -> str:
