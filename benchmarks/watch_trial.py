@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration, Finding
 from threatmatrix.model.system import ModelEntry, System, TelemetryEntry
 from threatmatrix.workflows.watch.config import WatchConfig
@@ -160,8 +161,10 @@ def _pack(path: Path) -> None:
     path.unlink()
 
 
-def config_for(home: Path, logs: Path, *, once: bool = False, **changes: Any) -> WatchConfig:
-    """A watch with short periods, so that every step comes often."""
+def config_for(
+    home: Path, logs: Path, *, once: bool = False, library: Library | None = None, **changes: Any
+) -> WatchConfig:
+    """A watch with short periods, so that every step comes often. ``library`` None: the whole one."""
     from threatmatrix.knowledge import load_library
     from threatmatrix.workflows.home import Home
 
@@ -199,7 +202,7 @@ def config_for(home: Path, logs: Path, *, once: bool = False, **changes: Any) ->
         name="trial",
         sources=[str(logs / name) for name in LOGS],
         home=Home(home),
-        library=load_library(),
+        library=load_library() if library is None else library,
         calibrations=calibrations,
         once=once,
         **{**settings, **changes},

@@ -175,6 +175,15 @@ class TestWatch:
         assert again.out == ""
         assert json_of(cli("incidents", "--format", "json"))
 
+    def test_a_last_line_without_its_newline_is_judged_and_ends_the_watch(self, cli: Cli, place: Path) -> None:
+        path = place / "access.jsonl"
+        path.write_text(
+            '{"msec": 1767225600.25, "request_id": "r1", "src_ip": "203.0.113.9", "uri": "/", "status": 200}'
+        )
+        said = cli("watch", path, "--once", "--interval", 0.1)
+        assert said.code == 0
+        assert "1 event judged" in said.err
+
     def test_findings_as_lines(self, cli: Cli, logs: dict[str, Path]) -> None:
         said = cli("watch", logs["attack"], "--once", "--interval", 0.1, "--format", "ocsf")
         assert {json.loads(line)["class_uid"] for line in said.out.splitlines()} == {2004}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threatmatrix.telemetry.inputs.fingerprint import DEFAULT_STEP, Fingerprinter, gaussian_matrix
+from threatmatrix.telemetry.inputs.fingerprint import DEFAULT_STEP, Fingerprinter, _orthonormal, gaussian_matrix
 from threatmatrix.telemetry.inputs.oip import Tensor
 
 KEY = b"k" * 32
@@ -125,3 +125,12 @@ def test_a_refused_request_makes_no_new_projection_and_few_are_kept() -> None:
     for d in range(1, 100):
         made.vectors([tensor(np.zeros((1, d)))])
     assert len(made._projections) <= 16
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (3, 3), (64, 64), (65, 64), (1024, 64)])
+def test_the_columns_are_those_of_a_qr_decomposition(n: int, k: int) -> None:
+    drawn = gaussian_matrix(b"k" * 32, n, k)
+    q, r = np.linalg.qr(drawn)
+    made = _orthonormal(drawn)
+    assert np.abs(made - q * np.sign(np.diagonal(r))).max() < 1e-11
+    assert np.abs(made.T @ made - np.eye(k)).max() < 1e-13

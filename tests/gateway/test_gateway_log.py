@@ -154,3 +154,17 @@ def test_lines_of_several_processes_never_mix(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(lines) == 3 * 300 * 3
     assert {(line["who"], line["n"]) for line in lines} == {(w, n) for w in range(3) for n in range(300)}
+
+
+def test_the_id_that_a_proxy_hands_on_is_the_request_and_never_the_event(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(request_id_header="X-Request-Id")
+    for handed_on in ("7f0c", "7f0c", '"}, {'):
+        bench.infer(np.zeros((1, 64)), headers={"x-request-id": handed_on})
+    bench.infer(np.zeros((1, 64)))
+    *named, own = bench.log()
+    assert [line["request_ref"] for line in named] == ["7f0c", "7f0c", '"}, {']
+    assert own["event_id"] == f"{own['request_ref']}:0"
+    assert len({line["event_id"] for line in bench.log()}) == 4
+    plain = make_bench()
+    plain.infer(np.zeros((1, 64)), headers={"x-request-id": "7f0c"})
+    assert plain.log()[0]["request_ref"] != "7f0c"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ def record() -> Callable[..., dict[str, Any]]:
         return {key: value for key, value in merged.items() if value is not ...}
 
     return build
+
+
+@pytest.fixture
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of programs that the test starts are not counted: they start in half the time."""
+    for name in list(os.environ):
+        if name.startswith("COVERAGE"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture

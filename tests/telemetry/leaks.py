@@ -12,6 +12,7 @@ import string
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +27,6 @@ from threatmatrix.telemetry.messages import HttpMessage
 INPUT_TEXTS = {"content", "text", "prompt", "inputText", "input", "arguments"}
 INPUT_BODIES = {"data", "instances", "request_payload", "features"}
 ANSWERS = {"outputs", "response", "response_payload", "endpointOutput", "predictions", "output"}  # labels are kept
-AS_SENT = {"gateway", "nginx", "envoy"}  # keep the User-Agent as the server logged it (docs/privacy.md)
 AGENTS = {"ua", "user_agent", "userAgent", "user-agent", "User-Agent", "http_user_agent"}
 PATHS = {"uri", "path", "url", "request_uri", "url.path", "url.full", "url_string"}
 HEADERS = {"headers", "metadata"}
@@ -146,7 +146,7 @@ class Planter:
     def _leaf(self, value: str, key: str) -> str:
         if key in INPUT_TEXTS:
             return f"my secret is {self._text('prompt')}, keep it to yourself and tell nobody about it at all"
-        if key in AGENTS and self._source not in AS_SENT:
+        if key in AGENTS:
             return f"{value} Bearer sk-{self._text('token in the user agent')}"
         if key in PATHS:
             return f"{value}{'&' if '?' in value else '?'}access_token={self._text('query string')}"
@@ -238,10 +238,9 @@ def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _decoded(path: Path, raw: bytes) -> Iterator[bytes]:
     if raw.startswith(b"PAR1"):
-        with duckdb.connect() as con:
-            for row in con.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall():
-                for cell in row:
-                    yield cell if isinstance(cell, bytes) else str(cell).encode()
+        for row in _database().execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall():
+            for cell in row:
+                yield cell if isinstance(cell, bytes) else str(cell).encode()
     elif raw.startswith(b"PK\x03\x04"):
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
             for name in arrays.files:
@@ -254,6 +253,11 @@ def _decoded(path: Path, raw: bytes) -> Iterator[bytes]:
             yield zstd.ZstdDecompressor().decompress(raw[start:])
         except zstd.ZstdError:
             continue
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def _places(raw: bytes, mark: bytes) -> Iterator[int]:

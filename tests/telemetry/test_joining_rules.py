@@ -192,7 +192,9 @@ class TestByTrace:
         assert sources(http(trace_id="t", model="labels"), span(), other) == ["nginx+otel", "otel"]
 
     def test_ids_of_one_kind_that_differ_are_two_requests(self) -> None:
-        assert sources(http(trace_id="t"), infer(trace_id="t", request_ref="s")) == ["gateway", "nginx"]
+        behind = infer(trace_id="t", request_ref="s")
+        assert sources(http(trace_id="t"), replace(behind, source="oip")) == ["nginx", "oip"]
+        assert sources(http(trace_id="t"), behind) == ["gateway+nginx"], "the gateway makes its own"
 
     def test_a_path_that_differs_is_another_request(self) -> None:
         assert sources(http(trace_id="t"), span(endpoint="/v1/chat/completions")) == ["nginx", "otel"]

@@ -53,3 +53,19 @@ def test_bedrock_and_cloudtrail() -> None:
     (event,) = join([*read("cloudtrail", trail), *read("bedrock", call)]).events
     assert (event.source, event.category, event.operation) == ("bedrock+cloudtrail", "inference", "chat")
     assert (event.src_ip, event.user_agent, event.tokens_in, event.tokens_out) == ("198.51.100.4", "Boto3", 35, 46)
+
+
+def test_nginx_and_a_gateway_that_makes_its_own_ids_are_joined_by_trace() -> None:
+    proxy = {
+        "msec": 1767225602.250, "request_id": "7f0c", "src_ip": "203.0.113.9", "method": "POST",
+        "uri": "/v2/models/digits/infer", "status": 200,
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    }  # fmt: skip
+    own = {
+        "v": 1, "category": "inference", "operation": "infer", "system": "s", "principal": "alice", "method": "POST",
+        "endpoint": "/v2/models/digits/infer", "model": "digits", "time": 1767225602200000, "event_id": "a0:0",
+        "request_ref": "a0", "row": 0, "rows": 1, "latency_ms": 2.5, "decision": "allow", "status": 200,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }  # fmt: skip
+    (event,) = join([*read("nginx", proxy), *read("gateway", own)]).events
+    assert (event.source, event.principal, event.src_ip) == ("gateway+nginx", "alice", "203.0.113.9")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from tests.telemetry.joining_world import SECOND, START, Request, records_of
 
 from threatmatrix.model.event import Event
-from threatmatrix.telemetry.joining import Joined, Joiner
+from threatmatrix.telemetry.joining import Joined, Joiner, join
+from threatmatrix.telemetry.joining.unit import Unit
 
 BOTH = {None: frozenset({"nginx", "gateway"})}
 PAIR = Request(1, START, "r", sources=("nginx", "gateway"))
@@ -169,3 +172,80 @@ def test_two_events_that_turn_out_to_be_one_stay_two() -> None:
 def test_a_snapshot_of_another_version_is_refused() -> None:
     with pytest.raises(ValueError, match="another version"):
         Joiner().restore({"format": 0})
+
+
+def test_a_damaged_snapshot_is_refused() -> None:
+    joiner = Joiner(sources=BOTH)
+    joiner.add(records_of(PAIR)[:1])
+    state = joiner.snapshot()
+    state["events"]["source"] = []
+    with pytest.raises(ValueError, match="lengths"):
+        Joiner(sources=BOTH).restore(state)
+
+
+def test_a_source_whose_clock_is_hours_ahead_pushes_nothing_else_out() -> None:
+    joiner = Joiner(sources=BOTH, most=100)
+    joiner.advance(START)
+    ahead = [replace(records_of(PAIR)[0], request_ref=f"f{n}", time=START + 7200 * SECOND + n) for n in range(300)]
+    out = [event for record in ahead for event in joiner.add([record]).events]
+    for number in range(50):
+        request = replace(PAIR, number=number, ref=f"r{number}", time=START + number * SECOND)
+        for record in records_of(request):
+            out += joiner.add([record]).events
+        out += joiner.advance(START + number * SECOND).events
+    out += joiner.flush().events
+    assert Counter(event.source for event in out) == {"gateway+nginx": 50, "nginx": 300}
+    assert joiner.stats()["records"] <= 100
+
+
+def test_what_is_forgotten_early_does_not_stay_while_the_watermark_stands_still() -> None:
+    joiner = Joiner(sources=BOTH, most=50)
+    joiner.advance(START)
+    for number in range(500):
+        joiner.add([replace(records_of(PAIR)[0], request_ref=f"r{number}", time=START + number)])
+    held = [len(heap) for heap in (joiner._waiting, joiner._aging, joiner._far)]
+    assert max(held) <= 101
+
+
+def test_what_is_forgotten_is_freed_without_a_search_for_garbage() -> None:
+    joiner = Joiner(sources=BOTH, remember=SECOND, most=60)
+    gc.collect()
+    gc.disable()
+    try:
+        before = units_alive()
+        for number in range(300):
+            joiner.add(records_of(replace(PAIR, number=number, ref=f"r{number}", time=START + number * SECOND)))
+        joiner.flush()
+        assert units_alive() - before <= 3 * 60, "the heaps hold twice as many at most"
+        joiner.advance(START + 3600 * SECOND)
+        assert units_alive() - before == joiner.stats()["records"] == 0
+    finally:
+        gc.enable()
+
+
+def units_alive() -> int:
+    return sum(isinstance(each, Unit) for each in gc.get_objects())
+
+
+def test_one_trace_each_and_one_principal_for_all_costs_the_same_for_each_record() -> None:
+    """Counted in records looked at: what was joined by trace is not gone through for each new one of its principal."""
+    looked = 0
+    joiner = Joiner(sources={None: frozenset({"nginx", "otel"})}, hold=0)
+    in_doubt = joiner._board.in_doubt
+    for number in range(400):
+        time = START + number * 5000
+        records = records_of(Request(number, time, None, trace=f"t{number}", principal="p", sources=("nginx", "otel")))
+        joiner.add(records)
+        joiner.advance(time)
+        looked += sum(len(in_doubt(unit)) for unit in joiner._board if unit.time == time)
+    assert joiner.stats()["records"] == 800
+    assert looked <= 400 * 20
+
+
+def test_records_that_differ_in_nothing_but_their_own_id_have_ids_of_their_own() -> None:
+    _, content = records_of(PAIR)
+    crowd = [replace(content, event_id=f"gateway:{number}") for number in range(300)]
+    first, again = join(crowd), join(crowd[::-1])
+    assert first == again
+    assert len({event.event_id for event in first.events}) == 300
+    assert join(first.events).events == first.events, "joined once more, they keep them"

@@ -38,8 +38,8 @@ def rows(events: list[Event]) -> list[tuple[Any, ...]]:
     return [tuple(list(cell) if isinstance(cell, tuple) else cell for cell in row) for row in cells]
 
 
-@settings(max_examples=40, deadline=None)
-@given(batches=st.lists(st.lists(any_event(), max_size=6), max_size=3))
+@settings(max_examples=12, deadline=None)
+@given(batches=st.lists(st.lists(any_event(), max_size=4), max_size=2))
 def test_round_trip(batches: list[list[Event]]) -> None:
     CON.execute('DROP TABLE IF EXISTS "odd ""name"""')
     for batch in [[], *batches]:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,8 @@ import pytest
 from tests.telemetry.lake_kills import DAY, FIRST, event
 
 from threatmatrix.model.errors import InputError
-from threatmatrix.model.event import Event
 from threatmatrix.telemetry.columns import to_table
-from threatmatrix.telemetry.joining import join
-from threatmatrix.telemetry.lake import Lake, slicing
+from threatmatrix.telemetry.lake import Lake
 from threatmatrix.telemetry.lake.layout import Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +39,7 @@ def ids(lake: Lake) -> list[str]:
         return [name for (name,) in con.execute("SELECT event_id FROM events ORDER BY ALL").fetchall()]
 
 
-STEPS = {"append": (9,), "compact": (9, 21), "expire": (4,), "erase": (8, 21)}
-KILLS = [f"{operation}:{step}" for operation, steps in STEPS.items() for step in steps]
+KILLS = ["append:9", "compact:21", "erase:21"]
 BEFORE = {"a0:1": 2, "a1:1": 1, "b0:1": 1, "b1:1": 1, "c0:2": 1, "c1:1": 1}
 AFTER: dict[str, dict[str, int]] = {
     "append": {**BEFORE, "d0:1": 1, "d1:1": 1},
@@ -52,18 +50,29 @@ AFTER: dict[str, dict[str, int]] = {
 }
 
 
-def test_sigkill_anywhere_leaves_a_lake_that_reads_right(tmp_path: Path) -> None:
-    """A few of the steps; without the numbers the program goes through every one."""
-    command = [sys.executable, "-m", "tests.telemetry.lake_kills", str(tmp_path), *KILLS]
+def killed(folder: Path, kills: list[str]) -> int:
+    """Kill, look, do it again; returns how many kills there were."""
+    command = [sys.executable, "-m", "tests.telemetry.lake_kills", str(folder), *kills]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(lines) == len(KILLS)
     for line in lines:
         after = AFTER[line["operation"]]
         assert line["strange"] == []
         assert line["after"] == after  # doing it again comes to the end
         for name in {*BEFORE, *after, *line["seen"]}:  # right after the kill: each event as before or as after
             assert line["seen"].get(name, 0) in {BEFORE.get(name, 0), after.get(name, 0)}
+    return len(lines)
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_sigkill_leaves_a_lake_that_reads_right(tmp_path: Path) -> None:
+    assert killed(tmp_path, KILLS) == len(KILLS)
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("uncounted")
+def test_sigkill_at_every_step_of_everything(tmp_path: Path) -> None:
+    assert killed(tmp_path, list(AFTER)) > 50
 
 
 def compact_often(root: str, times: int) -> None:
@@ -78,27 +87,30 @@ def append_often(root: str, times: int) -> None:
             lake.append([event(f"{number}-{n}", n % 2) for n in range(10)], part=f"w-{number}")
 
 
+def both_often(root: str) -> None:
+    """Two writers with nothing in common but the disk; in one process, which takes a second to start."""
+    with ThreadPoolExecutor() as pool:
+        for done in (pool.submit(append_often, root, 6), pool.submit(compact_often, root, 3)):
+            done.result()
+
+
+@pytest.mark.usefixtures("uncounted")
 def test_a_reader_sees_nothing_twice_while_others_append_and_compact(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    others = [
-        context.Process(target=append_often, args=(str(tmp_path), 8)),
-        context.Process(target=compact_often, args=(str(tmp_path), 5)),
-    ]
-    for process in others:
-        process.start()
+    other = multiprocessing.get_context("spawn").Process(target=both_often, args=(str(tmp_path),))
+    other.start()
     counts = []
     with Lake(tmp_path) as lake:
-        while any(process.is_alive() for process in others):
+        while other.is_alive():
             names = ids(lake)
             assert len(names) == len(set(names))
             counts.append(len(names))
-        for process in others:
-            process.join()
-            assert process.exitcode == 0
+            other.join(0.02)
+        other.join()
+        assert other.exitcode == 0
         assert counts == sorted(counts)
         assert all(count % 5 == 0 for count in counts)
         lake.compact(grace=0)
-        assert len(ids(lake)) == 80
+        assert len(ids(lake)) == 60
         assert lake.append([event("0-0")], part="w-0") == 0
 
 
@@ -295,6 +307,24 @@ def test_tables_go_in_by_day_with_an_id_and_without_every_column(lake: Lake) -> 
     assert ids(lake) == ["a", "b", "c", "d", "e"]
 
 
+def test_a_table_of_many_days_in_no_order(lake: Lake) -> None:
+    wanted = sorted(f"e{n}" for n in range(40))
+    with closing(duckdb.connect()) as con:
+        to_table(con, "some", [event(f"e{n}", n * 7 % 20) for n in range(40)])
+        assert lake.append_table(con, "some", part="p") == 40
+        assert lake.append_table(con, "some", part="p") == 0
+        assert [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()] == ["some"]
+    assert ids(lake) == wanted
+    assert [day.events for day in lake.days()] == [2] * 20
+
+
+def test_of_several_erasures_of_one_principal_the_latest_counts(lake: Lake) -> None:
+    lake.append([event("a", principal="bob")])
+    lake.erase("ann", at=FIRST + 2 * DAY)
+    lake.erase("ann", at=FIRST)
+    assert lake.append([event("late", 1), event("new", 2)]) == 1
+
+
 def test_late_events_of_an_erased_principal_do_not_come_back(lake: Lake) -> None:
     cut = FIRST + DAY
     stale = Lake(lake.root)
@@ -311,36 +341,3 @@ def test_late_events_of_an_erased_principal_do_not_come_back(lake: Lake) -> None
     lake.compact(grace=0)
     assert ids(lake) == ["b", "new"]
     assert "ann" not in (lake.root / "erasures.json").read_text()
-
-
-def twins(number: int, apart: int) -> list[Event]:
-    """One request as a proxy and as a model server saw it."""
-    at = FIRST + number * 1_000_000
-    proxy = Event(
-        event_id=f"n{number}",
-        time=at,
-        source="nginx",
-        category="http",
-        system="s",
-        request_ref=f"r{number}",
-        status=200,
-    )
-    served = {"source": "kserve", "category": "inference", "output_label": "x", "input_bytes": 5, "status": None}
-    return [proxy, replace(proxy, event_id=f"k{number}", time=at + apart, **served)]  # type: ignore[arg-type]
-
-
-def test_records_of_one_request_are_joined_across_slices(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slicing, "_MOST_ROWS", 7)
-    monkeypatch.setattr(slicing, "_LEAST_ROWS", 1)
-    records = [record for number in range(40) for record in twins(number, 2_500_000)]
-    lake.append(records[::2])
-    lake.append([*records[1::2], replace(event("other"), system="alone")])
-    report = lake.compact(join=True, grace=0, threads=1)
-    assert (report.joined, report.events) == (40, 41)
-    wanted = join(records).events
-    with closing(lake.connect()) as con:
-        found = con.execute("SELECT event_id, source, status, output_label FROM events WHERE system = 's'").fetchall()
-    assert sorted(found) == sorted((e.event_id, e.source, e.status, e.output_label) for e in wanted)
-    lake.append([replace(records[0], event_id="o0", source="otel", trace_id="t")])  # one more, later
-    assert lake.compact(join=True, grace=0, threads=1).joined == 1
-    assert len(ids(lake)) == 41

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -191,4 +192,9 @@ def as_row(event: Event) -> tuple[object, ...]:
 
 
 TestLakes = Lakes.TestCase
-TestLakes.settings = settings(max_examples=6, stateful_step_count=10)
+TestLakes.settings = settings(max_examples=3, stateful_step_count=8)
+
+
+@pytest.mark.nightly
+class TestLakesForLong(Lakes.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=30, stateful_step_count=20)

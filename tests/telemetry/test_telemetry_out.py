@@ -174,7 +174,7 @@ def one_line(text: str) -> bool:
     return not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]", text)
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(ITEMS)
 def test_no_value_breaks_a_syslog_message(item: Any) -> None:
     text = to_syslog(item, host="collector 1\n")
@@ -197,7 +197,7 @@ SAID = {
 }
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(ITEMS)
 def test_no_value_breaks_a_cef_line(item: Any) -> None:
     line = to_cef(item)
@@ -214,7 +214,7 @@ def test_no_value_breaks_a_cef_line(item: Any) -> None:
     assert wrapped.text == line
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(ITEMS.filter(lambda item: isinstance(item, Event)))
 def test_an_event_in_ocsf_has_what_its_class_requires(event: Event) -> None:
     out = event_to_ocsf(event)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threatmatrix.telemetry.readers.paths import classify, clean_path
+from threatmatrix.model.event import CATEGORIES
+from threatmatrix.telemetry.readers.paths import classify, clean_path, target_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,12 @@ from threatmatrix.telemetry.readers.paths import classify, clean_path
         ("/v2/health/live", "model_access", "health", None, None),
         ("/v1/models/labels/metadata", "model_access", "metadata", "labels", None),
         ("/v1/models", "model_access", "metadata", None, None),
+        ("/score", "inference", "infer", None, None),
+        ("/inference.GRPCInferenceService/ModelInfer", "inference", "infer", None, None),
+        ("/inference.GRPCInferenceService/ModelStreamInfer", "inference", "infer", None, None),
+        ("/inference.GRPCInferenceService/ServerLive", "model_access", "health", None, None),
+        ("/inference.GRPCInferenceService/ModelMetadata", "model_access", "metadata", None, None),
+        ("/tensorflow.serving.PredictionService/Predict", "inference", "infer", None, None),
         ("/", "http", "other", None, None),
         ("/predictor/docs", "http", "other", None, None),
         ("/login", "http", "other", None, None),
@@ -60,6 +67,47 @@ def test_disguises_come_out_as_the_same_path(uri: str) -> None:
     assert clean_path(uri) == "/v2/models/labels/infer"
 
 
-@given(st.text(max_size=200))
-def test_any_text_has_a_route(uri: str) -> None:
-    assert classify(clean_path(uri)).category in ("inference", "model_access", "http")
+API = "/api/2.0/mlflow"
+
+
+@pytest.mark.parametrize(
+    ("method", "uri", "expected"),
+    [
+        ("GET", f"{API}-artifacts/artifacts/1/ab/w.bin", ("artifact_access", "download", "1/ab/w.bin", None)),
+        ("PUT", f"{API}-artifacts/artifacts/1/ab/w.bin", ("artifact_access", "upload", "1/ab/w.bin", None)),
+        ("DELETE", f"{API}-artifacts/artifacts/1/ab", ("artifact_access", "delete", "1/ab", None)),
+        ("GET", f"{API}-artifacts/artifacts?path=1%2Fab", ("artifact_access", "list", "1/ab", None)),
+        ("GET", "/ajax-api/2.0/mlflow/artifacts/list?run_id=r&path=model", ("artifact_access", "list", "model", None)),
+        ("GET", "/get-artifact?path=model/w.bin&run_uuid=r", ("artifact_access", "download", "model/w.bin", None)),
+        ("GET", "/get-artifact?path=..%2F..%2Fetc", ("artifact_access", "download", "../../etc", None)),
+        ("GET", "/model-versions/get-artifact?path=w&name=m&version=3", ("artifact_access", "download", "w", "m")),
+        ("GET", f"{API}/model-versions/get-download-uri?name=m", ("artifact_access", "locate", None, "m")),
+        ("POST", f"{API}/registered-models/create", ("model_registry", "registered_model.create", None, None)),
+        ("POST", f"{API}/registered-models/alias", ("model_registry", "registered_model_alias.set", None, None)),
+        (
+            "GET",
+            f"{API}/registered-models/alias?name=m&alias=a",
+            ("model_registry", "registered_model_alias.get", "a", "m"),
+        ),
+        ("POST", f"{API}/model-versions/set-tag", ("model_registry", "model_version_tag.set", None, None)),
+        ("GET", f"{API}/runs/get?run_id=r", ("http", "other", None, None)),
+        (None, "/v2/models/m/infer?path=x&name=y", ("inference", "infer", None, "m")),
+    ],
+)
+def test_mlflow(method: str | None, uri: str, expected: tuple[str | None, ...]) -> None:
+    target = target_of(uri, method)
+    assert (target.category, target.operation, target.object, target.model) == expected
+    assert "?" not in target.endpoint
+
+
+def test_parameters_cannot_hide_the_path() -> None:
+    assert target_of("/get-artifact?" + "a=1&" * 5000 + "path=x", "GET").object == "x"
+    assert target_of("/get-artifact?path=x&path=y&xpath=z", "GET").object == "x"
+    assert target_of("/get-artifact?xpath=z&path=a%20b+c", "GET").object == "a b c"
+
+
+@given(st.text(max_size=200), st.sampled_from(["GET", "POST", "", None]))
+def test_any_text_has_a_target(uri: str, method: str | None) -> None:
+    assert target_of(uri, method).category in CATEGORIES
+    assert target_of(f"{API}-artifacts/artifacts/{uri}", method).category in CATEGORIES
+    assert target_of(f"/get-artifact?path={uri}", method).category == "artifact_access"

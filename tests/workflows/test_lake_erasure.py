@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -149,13 +150,20 @@ def test_nothing_is_made_where_nothing_is(tmp_path: Path) -> None:
         erase(home, "")
 
 
-def test_a_name_across_blocks_of_a_long_file_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("threatmatrix.workflows.erasure._BLOCK", 16)
-    for before in range(40):
-        path = tmp_path / str(before)
-        path.write_text("-" * before + "alice" * 3 + "." + "alice")
-        assert mask_letters(path, "alice") == 4
-        assert path.read_text() == "-" * before + "xxxxx" * 3 + "." + "xxxxx"
+@pytest.mark.parametrize("name", ["alice", "text", "n", "u00e9", "e9", "0", '"', "\\", 'a"é\n'])
+def test_only_what_dead_letters_quote_is_masked_and_they_stay_json(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "letters.jsonl"
+    raw = f"{name}{name}, é\n" + json.dumps({"user": name})
+    with DeadLetterFile(path, keep_raw=True) as letters:
+        for line in range(3):
+            letters.add(DeadLetter(f"/{name}.log", line, "not JSON", raw))
+    size = path.stat().st_size
+    assert mask_letters(path, name) >= 3 * 2
+    assert path.stat().st_size == size
+    for line, letter in enumerate(map(json.loads, path.read_text().splitlines())):
+        assert list(letter) == ["file", "line", "reason", "size", "text"]
+        assert (letter["file"], letter["line"], letter["reason"]) == (f"/{name}.log", line, "not JSON")
+        assert json.dumps(name)[1:-1] not in re.sub(r"\\.", "", letter["text"])
 
 
 def test_status_compaction_and_retention(home: Home) -> None:

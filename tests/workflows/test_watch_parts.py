@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import http.client
 import json
 import os
 import signal
 import socket
 import threading
+import time
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,13 +23,17 @@ from hypothesis import strategies as st
 
 from threatmatrix.model.errors import FormatError, InputError, UsageError
 from threatmatrix.model.event import EVENT_COLUMNS, Event
+from threatmatrix.telemetry.lake import Lake
+from threatmatrix.telemetry.lake.staging import rewriting
 from threatmatrix.workflows.home import Home
-from threatmatrix.workflows.watch.config import Recovered, Waiting, WatchEvent
+from threatmatrix.workflows.watch.chores import Chores, tidy
+from threatmatrix.workflows.watch.config import Recovered, Said, Waiting, WatchEvent
 from threatmatrix.workflows.watch.durable import only_one
 from threatmatrix.workflows.watch.events import decode_events, encode_events
 from threatmatrix.workflows.watch.health import Health, serve
 from threatmatrix.workflows.watch.journal import Batch, Journal
 from threatmatrix.workflows.watch.keeping import Keeper
+from threatmatrix.workflows.watch.memory import Sweeps, few_sweeps
 from threatmatrix.workflows.watch.metrics import Figures, reason_class
 from threatmatrix.workflows.watch.patience import Patience
 from threatmatrix.workflows.watch.snapshot import load_snapshot, save_snapshot
@@ -87,7 +94,11 @@ def test_a_journal_says_what_was_written_and_what_is_damaged(tmp_path: Path) -> 
 
 def test_a_snapshot_keeps_arrays_bytes_and_plain_values_and_nothing_that_runs(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.npz"
-    state = {"a": [1, 2.5, None, "ü", True], "b": {"raw": b"\x00\xff", "vec": np.arange(6, dtype=np.int8)}, "c": {}}
+    state = {
+        "a": [1, 2.5, None, "ü", True, [b"", None, b"xyz"], [[b"q"], {"d": [7]}]],
+        "b": {"raw": b"\x00\xff", "vec": np.arange(6, dtype=np.int8)},
+        "c": {},
+    }
     assert load_snapshot(path) is None
     save_snapshot(path, state)
     back = load_snapshot(path)
@@ -98,11 +109,15 @@ def test_a_snapshot_keeps_arrays_bytes_and_plain_values_and_nothing_that_runs(tm
         with pytest.raises(TypeError):
             save_snapshot(path, odd)
     whole = path.read_bytes()
+    beyond = '{"x":{"$bytes":1,"lengths":[1,1]}}'
+    np.savez(path, json=np.frombuffer(beyond.encode(), np.uint8), raw=np.zeros(2, np.uint8))
+    with pytest.raises(FormatError, match="no sound snapshot"):
+        load_snapshot(path)
     for broken in (b"", whole[: len(whole) // 2], b"PK" + whole[2:-40]):
         path.write_bytes(broken)
         with pytest.raises(FormatError, match="no sound snapshot"):
             load_snapshot(path)
-    np.savez(path, json=np.array([object()], dtype=object))
+    np.savez(path, json=np.array([object()], dtype=object), raw=np.zeros(2, np.uint8))
     with pytest.raises(FormatError, match="no sound snapshot"):
         load_snapshot(path)
 
@@ -215,7 +230,62 @@ def test_a_label_never_holds_what_a_log_says() -> None:
     assert [reason_class(reason) for reason in reasons] == ["not-json", "too-long", "too-deep", "field"]
 
 
+def test_what_goes_in_circles_is_found_after_so_many_records_and_not_before() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+    gone: list[str] = []
+    with few_sweeps():
+        assert not gc.isenabled()
+        weakref.finalize(Circle(), gone.append, "circle")
+        sweeps = Sweeps()
+        sweeps.after(49_999)
+        assert gone == []
+        sweeps.after(1)
+        assert gone == ["circle"]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
 def test_every_part_of_a_batch_is_in_the_journal() -> None:
     from threatmatrix.workflows.watch.journal import _KEYS
 
     assert {field.name for field in dataclasses.fields(Batch)} == {*_KEYS, "events"}
+
+
+def test_days_that_are_over_are_merged_once_and_old_ones_go_beside_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)
+    now = int(time.time() * SECOND)
+    day = 24 * 3600 * SECOND
+    with Lake(tmp_path) as lake:
+        for number, age in enumerate((9, 3, 3, 3, 0, 0)):
+            lake.append([event(now - age * day + number)], part=f"p{number}")
+    said: list[WatchEvent] = []
+    chores = Chores(tmp_path, 5, said.append, first=0)
+    deadline = time.monotonic() + 60
+    while not said and time.monotonic() < deadline:
+        chores()
+        time.sleep(0.02)
+    chores.close()
+    [notice] = said
+    assert isinstance(notice, Said)
+    assert notice.text.startswith("1 events of 1 days before ")
+    with Lake(tmp_path) as lake:
+        assert [(status.parts, status.fresh, status.events) for status in lake.days()] == [(1, 0, 3), (2, 2, 2)]
+        assert lake.append([event(now - 3 * day + 1)], part="p1") == 0  # its part is known, though it was merged
+
+
+def test_somebody_else_at_work_on_the_lake_is_said_and_stops_nothing(tmp_path: Path) -> None:
+    with Lake(tmp_path) as lake:
+        lake.append([event(SECOND)])
+    with rewriting(tmp_path):
+        (expired, compacted), merged = tidy(tmp_path, "1970-01-01", "2000-01-01")
+    assert ("not removed" in expired, "not merged" in compacted, merged) == (True, True, False)
+    assert tidy(tmp_path, "1970-01-01", "2000-01-01") == ([], True)
+    [expired], merged = tidy(tmp_path, "2000-01-01", "2000-01-01")
+    assert (expired, merged) == ("1 events of 1 days before 2000-01-01 left the lake", True)
+    assert tidy(tmp_path / "none", "", "2000-01-01") == ([], True)

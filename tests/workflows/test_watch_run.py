@@ -29,8 +29,8 @@ def library() -> Library:
 @pytest.fixture
 def config(tmp_path: Path, library: Library) -> Callable[..., WatchConfig]:
     def build(**changes: Any) -> WatchConfig:
-        made = config_for(tmp_path / "home", tmp_path / "logs", once=True, grace_seconds=0.0)
-        return dataclasses.replace(made, **{"library": library, **changes})
+        made = config_for(tmp_path / "home", tmp_path / "logs", once=True, library=library, grace_seconds=0.0)
+        return dataclasses.replace(made, **changes)
 
     return build
 

@@ -1,6 +1,6 @@
 """A clean process that forks watches and kills them: the test process has threads, which a fork would not take along.
 
-``python -m tests.workflows.watch_child FOLDER`` prints one line of JSON.
+``python -m tests.workflows.watch_child FOLDER [all]`` prints a line of JSON; ``all``: only the kills, after every step.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.watch_trial import Writer, config_for, ended, forked, outcome
 
+from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.knowledge import Library, load_library
+from threatmatrix.workflows.home import Home
 from threatmatrix.workflows.watch import BatchDone, Recovered, Started, Waiting, WatchEvent, run
 
-STEPS = ("read", "letters", "journal", "judge", "store", "lake", "snapshot", "trim")
+STEPS = ("letters", "journal", "store", "lake", "snapshot")
+"""Each leaves something else on disk."""
+ALL_STEPS = ("read", "letters", "journal", "judge", "store", "lake", "snapshot", "trim")
 SLUGS = ("ml-model-discovery", "online-evasion")
 
 
@@ -38,24 +42,23 @@ def watch(root: Path, library: Library, kill_after: str = "", **changes: Any) ->
             if step == kill_after:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        config = config_for(root / "home", root / "logs", once=True, **changes)
-        run(dataclasses.replace(config, library=library), on_step=on_step)
+        run(config_for(root / "home", root / "logs", once=True, library=library, **changes), on_step=on_step)
 
     return ended(forked(work))
 
 
-def killed_at_every_step(root: Path, library: Library) -> dict[str, Any]:
+def killed_at_every_step(root: Path, library: Library, steps: Sequence[str]) -> dict[str, Any]:
     writer = Writer(root / "logs", 3)
-    quick = {"grace_seconds": 0.0}
+    quick: dict[str, Any] = {"grace_seconds": 0.0}
     watch(root, library, **quick)
     codes = []
-    for step in STEPS:
+    for step in steps:
         writer.write(140)
         writer.rotate()
         codes.append(watch(root, library, step, **quick))
     watch(root, library, **quick)
     alone = Writer(root / "alone" / "logs", 3)
-    alone.write(140 * len(STEPS))
+    alone.write(140 * len(steps))
     watch(root / "alone", library, **quick)
     mine, theirs = outcome(root / "home"), outcome(root / "alone" / "home")
     return {
@@ -75,17 +78,14 @@ def on_a_full_disk(root: Path, library: Library) -> dict[str, Any]:
     read, write = os.pipe()
 
     def work() -> None:
-        steps: list[str] = []
-
         def listen(event: WatchEvent) -> None:
             if isinstance(event, Started):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
             if isinstance(event, Waiting | Recovered | BatchDone):
                 os.write(write, f"{type(event).__name__} {getattr(event, 'step', '')}\n".encode())
 
-        config = config_for(root / "home", root / "logs", once=True, grace_seconds=0.0)
-        config = dataclasses.replace(config, library=library)
-        run(config, on_event=listen, on_step=steps.append)
+        config = config_for(root / "home", root / "logs", once=True, library=library, grace_seconds=0.0)
+        run(config, on_event=listen)
 
     child = forked(work)
     os.close(write)
@@ -105,8 +105,8 @@ def stopped_by_a_signal(root: Path, library: Library) -> dict[str, Any]:
     read, write = os.pipe()
 
     def work(on_event: Callable[[WatchEvent], None]) -> None:
-        config = config_for(root / "home", root / "logs", lake_seconds=60, snapshot_seconds=60)
-        run(dataclasses.replace(config, library=library), on_event=on_event)
+        config = config_for(root / "home", root / "logs", library=library, lake_seconds=60, snapshot_seconds=60)
+        run(config, on_event=on_event)
 
     def listen(event: WatchEvent) -> None:
         if isinstance(event, BatchDone):
@@ -122,13 +122,24 @@ def stopped_by_a_signal(root: Path, library: Library) -> dict[str, Any]:
     return {"code": code, "journal": len(list(folder.glob("*.batch"))), "rows": outcome(root / "home").rows}
 
 
+def warm(root: Path, library: Library) -> None:
+    """Import what a watch needs before the first of a dozen forks, and start no thread."""
+    Home(root).ensure().open_store().close()
+    compile_rules([rule for technique in library.techniques.values() for rule in technique.rules])
+
+
 def main() -> None:
     root = Path(sys.argv[1])
     library = small(load_library())
-    said = {
-        trial.__name__: trial(root / trial.__name__, library)
-        for trial in (killed_at_every_step, on_a_full_disk, stopped_by_a_signal)
-    }
+    warm(root / "warm", library)
+    if "all" in sys.argv[2:]:
+        said = {"killed_at_every_step": killed_at_every_step(root / "all", library, ALL_STEPS)}
+    else:
+        said = {
+            "killed_at_every_step": killed_at_every_step(root / "steps", library, STEPS),
+            "on_a_full_disk": on_a_full_disk(root / "disk", library),
+            "stopped_by_a_signal": stopped_by_a_signal(root / "signal", library),
+        }
     sys.stdout.write(json.dumps(said) + "\n")
 
 

@@ -66,6 +66,7 @@ def calibrate(
         list[Path], typer.Option("--reference", help="Log of ordinary traffic; may be given several times.")
     ],
     source: Source = "auto",
+    mapping: Mapping = None,
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
     systems: SystemsFile = None,
     output: Annotated[
@@ -79,13 +80,15 @@ def calibrate(
 
     settings = settings_of(ctx)
     path = output or settings.open_home().ensure().calibration
+    described = settings.load_systems(systems)
     with progress(quiet=settings.quiet) as shown:
         shown.stage("reading the reference traffic")
         found = workflow.calibrate(
             list(reference),
             library=settings.load_library(),
             source=source,
-            systems=settings.load_systems(systems),
+            systems=described,
+            options=settings.reader_options(described, mapping=mapping, keep=False),
             model=model,
             now=_now(),
             on_progress=shown.step,

@@ -27,12 +27,16 @@ class OutStyle(StrEnum):
 
 
 @lake_app.command("status")
-def status(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+def status(
+    ctx: typer.Context,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every value: damage inside a part shows as well.")] = False,
+    output_format: Format = TableOrJson.table,
+) -> None:
     """List the days with their events, size and sources; damaged parts are named. Leaves with 1 where there are any."""
     from threatmatrix.cli.lake_tables import show_lake
     from threatmatrix.workflows.lake import lake_status
 
-    found = lake_status(settings_of(ctx).open_home())
+    found = lake_status(settings_of(ctx).open_home(), deep=deep)
     show_lake(found, as_json=output_format is TableOrJson.json)
     if found.damaged:
         raise typer.Exit(1)

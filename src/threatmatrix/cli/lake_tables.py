@@ -84,6 +84,7 @@ def show_compaction(report: CompactReport, *, as_json: bool) -> None:
         (report.joined, "records went into the event of another record of the same request"),
         (report.repeats, "exact repeats were dropped"),
         (report.clashes, "events share their id with another that differs; all are kept"),
+        (report.forgotten_early, "records were too many to wait for their partners: compact more often"),
     ):
         if number:
             out().print(f"  {number:,} {what}")

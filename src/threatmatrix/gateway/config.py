@@ -61,6 +61,8 @@ class GatewayConfig:
     ``input_range`` bounds noisy inputs and centres the projection; None: no bounds, centre as for (0, 1).
     ``previous_secret`` is the secret before a rotation: until ``previous_until`` (µs of event time) inputs are
     fingerprinted under it too, and clients that are no accounts keep the names that it gives them.
+    ``request_id_header`` names a header in which a proxy hands on its own request id, for the joiner; only where the
+    proxy overwrites what the client sent. Empty: ids are made here.
     ``inputs`` maps a model's name to {name of an input tensor: numbers per row}; a request to such a model must
     have exactly these inputs, numeric and in JSON. Recommended: what a model ignores would blind the monitors.
     """
@@ -72,6 +74,7 @@ class GatewayConfig:
     principal_header: str = "x-api-key"
     accounts: Mapping[str, str] = field(default_factory=dict, repr=False)
     session_header: str = "x-session-id"
+    request_id_header: str = ""
     clock: Clock = wall_clock
     seed: int | None = None  # None: ids and noise from the operating system's entropy
     policy_poll_seconds: float = 0.0  # 0: look at the file's stat before every request

@@ -56,11 +56,14 @@ class RowFields(NamedTuple):
     input_vec_prev: Sequence[str] | None = None  # base64
 
 
-def lines(head: str, request_ref: str, fields: RowFields | None) -> bytes:
-    """Log lines of one request. ``head``: JSON of what all rows share, without its last brace; ``fields`` None: one."""
+def lines(head: str, ref: str, fields: RowFields | None) -> bytes:
+    """Log lines of one request. ``head``: JSON of what all rows share, without its last brace; ``fields`` None: one.
+
+    ``ref`` and the row are the event's id.
+    """
     if fields is None:
-        return f'{head},"event_id":"{request_ref}:0"}}\n'.encode()
-    template = head.replace("%", "%%") + f',"rows":{fields.rows},"event_id":"{request_ref}:%d","row":%d'
+        return f'{head},"event_id":"{ref}:0"}}\n'.encode()
+    template = head.replace("%", "%%") + f',"rows":{fields.rows},"event_id":"{ref}:%d","row":%d'
     columns: list[Iterable[Any]] = [range(fields.rows), range(fields.rows)]
     if fields.input_fp is not None:
         template += ',"input_fp":"%s"'

@@ -41,11 +41,15 @@ class Stats:
 
 
 class Seen(NamedTuple):
-    """A request as it came in. ``number`` counts requests; ``head`` opens its log lines."""
+    """A request as it came in. ``number`` counts requests; ``head`` opens its log lines.
+
+    ``own_ref`` is made here and the base of event ids: whatever ``request_ref`` a proxy or a client sends, they differ.
+    """
 
     started: float
     time: int
     number: int
+    own_ref: str
     request_ref: str
     principal: str
     conflict: bool
@@ -61,6 +65,7 @@ class Watcher:
         self._config = config
         self._principals = Principals(config)
         self._session = config.session_header.lower().encode("latin-1")
+        self._request_id = config.request_id_header.lower().encode("latin-1")
         self._number = 0
         self._run = ""
 
@@ -97,7 +102,8 @@ class Watcher:
             clean(path),
             _header(headers, self._session),
         )
-        return Seen(started, event_time, number, ref, principal, conflict, route, headers, head)
+        handed_on = _header(headers, self._request_id) or ref
+        return Seen(started, event_time, number, ref, handed_on, principal, conflict, route, headers, head)
 
 
 @lru_cache(maxsize=1024)
@@ -212,7 +218,7 @@ class Recorder:
             self._stats.denied += 1
         latency = (time.perf_counter() - seen.started) * 1000
         word = "allow" if decision.allow else "deny"
-        head = f'{seen.head},"time":{seen.time},"request_ref":"{seen.request_ref}"{extra}'
+        head = f'{seen.head},"time":{seen.time},"request_ref":{quote(seen.request_ref)}{extra}'
         head += f',"latency_ms":{latency:.3f},"decision":"{word}"'
         if status is not None:
             head += f',"status":{status}'
@@ -222,10 +228,10 @@ class Recorder:
         if trace is not None:
             head += f',"trace_id":"{trace}"'
         try:
-            self.writer.write(lines(head, seen.request_ref, fields))
+            self.writer.write(lines(head, seen.own_ref, fields))
         except OSError as error:
             self._stats.log_errors += 1
-            _log.error("log lines of request %s are lost: %s", seen.request_ref, error)
+            _log.error("log lines of request %s are lost: %s", seen.own_ref, error)
 
 
 def _fingerprinter(config: GatewayConfig, secret: bytes) -> Fingerprinter:

@@ -93,8 +93,8 @@ class _Rename:
 
     def __init__(self, old: str, new: str) -> None:
         self.old, self._new = old, new
-        # not \b: a name may begin or end with a sign that is no letter
-        self._word = re.compile(rf"(?<![\w.@-]){re.escape(old)}(?![\w@-])")
+        # not \b: a name may begin or end with a sign that is no letter, and "ann" is not in "ann.b"
+        self._word = re.compile(rf"(?<![\w.@-]){re.escape(old)}(?![\w@-]|\.\w)")
 
     def within(self, column: Column[str]) -> Any:
         """SQL: the column's text may have the name (JSON text is ASCII, and LIKE may fold case)."""

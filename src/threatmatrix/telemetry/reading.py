@@ -12,7 +12,8 @@ from threatmatrix.model.event import Event
 from threatmatrix.telemetry.dead_letters import DeadLetterFile
 from threatmatrix.telemetry.documents import MAX_DOCUMENT, is_document, parse_document
 from threatmatrix.telemetry.logfile import LogFile, check_file
-from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options, check_source, detect_reader, get_reader
+from threatmatrix.telemetry.messages import is_http, split_stream
+from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options, Reader, check_source, detect_reader, get_reader
 from threatmatrix.telemetry.records import LineParser
 
 __all__ = ["LogPath", "Progress", "first_lines", "read_events"]
@@ -31,6 +32,7 @@ class Progress:
     bytes_total: int | None  # None for standard input
     events: int  # so far, all files
     dead_letters: int  # so far, all files
+    passed: int = 0  # records that hold nothing of interest, so far, all files
 
 
 def first_lines(head: bytes) -> list[str]:
@@ -56,8 +58,8 @@ def read_events(
 
     Raises UnknownNameError (source) and InputError (missing, directory, unreadable, empty) before
     anything is read; InputError for a binary or unrecognised file when its turn comes. A truncated
-    or damaged gzip file gives the events before the damage, the other files are read as well, and
-    then, after the last batch, InputError is raised: such a run never looks clean.
+    or damaged gzip, zstd or Parquet file gives the events before the damage, the other files are read
+    as well, and then, after the last batch, InputError is raised: such a run never looks clean.
     """
     check_source(source)
     if not files:
@@ -86,6 +88,7 @@ class _Reading:
         self.batch: list[Event] = []
         self.events = 0
         self.dead = 0
+        self.passed = 0
 
     def run(self, files: Sequence[LogPath]) -> Iterator[list[Event]]:
         broken: list[InputError] = []
@@ -101,36 +104,70 @@ class _Reading:
 
     def _file(self, log: LogFile) -> Iterator[list[Event]]:
         start = first_lines(log.head)
+        if log.is_parquet and self.options.mapping is None:
+            hint = "Say with --source mapping and a mapping file what its columns are"
+            raise InputError(log.name, "is a Parquet file, which only the source 'mapping' reads", hint=hint)
         if self.source == AUTO:
             reader = detect_reader(log.name, start, self.options)
         else:
             reader = get_reader(self.source, self.options)
         parser = LineParser(reader, log.name, self.dead_letters)
-        if reader.form == "documents" and is_document(start):
+        for _ in self._records(log, reader, parser, start):
+            if len(self.batch) >= self.batch_size:
+                yield from self._full(log, parser)
+        self.events += parser.events
+        self.dead += parser.dead
+        self.passed += parser.passed
+        self._report(log)
+
+    def _records(self, log: LogFile, reader: Reader, parser: LineParser, start: Sequence[str]) -> Iterator[None]:
+        """Put the events of each record into the batch; yields now and then, so that batches can be handed out."""
+        if log.is_parquet or reader.form == "table":
+            yield from self._rows(log, reader, parser)
+        elif reader.form == "documents" and is_document(start):
             parse_document(log.name, _whole(log), parser, self.batch)
-            yield from self._full(log, parser)
+            yield
+        elif reader.form == "http" and is_http(start):
+            for line, message, raw in split_stream(log.chunks()):
+                if isinstance(message, str):
+                    parser.letter(raw, line, message)
+                else:
+                    parser.message(message, raw, line, self.batch)
+                yield
         else:
             number = 0
             for number, raw in enumerate(log.lines(), 1):
                 parser.line(raw, number, self.batch)
-                if len(self.batch) >= self.batch_size:
-                    yield from self._full(log, parser)
+                yield
             if log.torn:
                 parser.letter(log.torn, number + 1, "cut off: the file ends in the middle of this line")
-        self.events += parser.events
-        self.dead += parser.dead
-        self._report(log, 0, 0)
+
+    def _rows(self, log: LogFile, reader: Reader, parser: LineParser) -> Iterator[None]:
+        from threatmatrix.telemetry.readers.mapping import MappingReader
+        from threatmatrix.telemetry.tables import read_csv, read_parquet
+
+        if not isinstance(reader, MappingReader):
+            raise InputError(log.name, f"is a table, which {reader.name} does not read", hint="Use the source mapping")
+        if log.is_parquet:
+            yield from read_parquet(log, parser, self.batch)
+        else:
+            yield from read_csv(log, reader.table, parser, self.batch)
 
     def _full(self, log: LogFile, parser: LineParser) -> Iterator[list[Event]]:
         """Hand out full batches; what is left waits for more."""
         while len(self.batch) >= self.batch_size:
-            full, self.batch = self.batch[: self.batch_size], self.batch[self.batch_size :]
-            self._report(log, parser.events, parser.dead)
+            full = self.batch[: self.batch_size]
+            del self.batch[: self.batch_size]  # in place: whoever fills it holds this list
+            self._report(log, parser)
             yield full
 
-    def _report(self, log: LogFile, events: int, dead: int) -> None:
-        if self.on_progress is not None:
-            self.on_progress(Progress(log.name, log.position, log.size, self.events + events, self.dead + dead))
+    def _report(self, log: LogFile, parser: LineParser | None = None) -> None:
+        """``parser``: the one whose counts are not yet among ours."""
+        if self.on_progress is None:
+            return
+        events, dead, passed = (parser.events, parser.dead, parser.passed) if parser else (0, 0, 0)
+        counts = self.events + events, self.dead + dead, self.passed + passed
+        self.on_progress(Progress(log.name, log.position, log.size, *counts))
 
 
 def _whole(log: LogFile) -> bytes:

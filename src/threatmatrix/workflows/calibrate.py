@@ -17,6 +17,7 @@ from threatmatrix.model.detection import Calibration
 from threatmatrix.model.errors import FormatError, InputError, UnknownNameError
 from threatmatrix.model.event import Event
 from threatmatrix.model.system import System
+from threatmatrix.telemetry.readers import NOTHING_ASKED, Options
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.telemetry.systems import Resolver
 
@@ -33,13 +34,16 @@ def calibrate(
     source: str = "auto",
     systems: Sequence[System] = (),
     model: str | None = None,
+    options: Options = NOTHING_ASKED,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Calibration]:
     """Thresholds for every model in the reference traffic, for every quantile that the library asks for.
 
-    ``now`` (µs) is written into the result. Raises InputError for an unreadable file, UnknownNameError
-    for a ``model`` that it does not have, UsageError where the traffic holds too few distinct inputs or
-    none that a monitor can compare.
+    ``now`` (µs) is written into the result. ``options`` with the home's keys: sources that log inputs themselves are
+    fingerprinted as ``watch`` will do it; while two keys overlap, thresholds are learnt for the new one.
+
+    Raises InputError for an unreadable file, UnknownNameError for a ``model`` that it does not have, UsageError where
+    the traffic holds too few distinct inputs or none that a monitor can compare.
     """
     quantiles = {
         (spec.use, spec.params["quantile"])
@@ -49,7 +53,7 @@ def calibrate(
     }
     resolver = Resolver(systems)
     events: list[Event] = []
-    for batch in read_events(files, source=source):
+    for batch in read_events(files, source=source, options=options):
         events.extend(map(resolver.resolve, batch))
         if on_progress:
             on_progress(len(events))

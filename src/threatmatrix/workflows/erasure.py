@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from threatmatrix.workflows.watch.snapshot import load_snapshot, save_snapshot
 __all__ = ["ErasureReport", "Left", "erase"]
 
 SNAPSHOT = "snapshot.npz"
-_BLOCK = 1024 * 1024
+_TEXT = b'"text": "'  # the last field of a letter
 _ALWAYS_LEFT = (
     ("logs", "the logs that events were read from are not ours to change"),
     ("systems.yaml", "a readable name given there is yours to remove"),
@@ -187,17 +188,20 @@ def _letter_files(home: Home) -> Iterator[Path]:
 def mask_letters(path: Path, principal: str) -> int:
     """Write x over the name in a file of dead letters, in place: it keeps its length, and whoever appends goes on.
 
-    Returns in how many places. Raises InputError.
+    Only what the letters quote is changed. Returns in how many places. Raises InputError.
     """
-    once = json.dumps(principal)[1:-1]
-    forms = {form.encode("ascii") for form in (once, json.dumps(once)[1:-1])}
+    pattern = _name_in_json(principal)
     count = 0
     try:
         with path.open("r+b") as file:
-            for form in forms:
-                for place in _places(file, form):
-                    os.pwrite(file.fileno(), b"x" * len(form), place)
-                    count += 1
+            start = 0
+            for line in file:
+                text = line.find(_TEXT)
+                for found in pattern.finditer(line, text + len(_TEXT)) if text >= 0 else ():
+                    if found[1]:
+                        os.pwrite(file.fileno(), b"x" * len(found[1]), start + found.start())
+                        count += 1
+                start += len(line)
             if count:
                 os.fsync(file.fileno())
     except FileNotFoundError:
@@ -207,16 +211,8 @@ def mask_letters(path: Path, principal: str) -> int:
     return count
 
 
-def _places(file: BinaryIO, form: bytes) -> list[int]:
-    """Where in the file the bytes stand."""
-    found, at = [], 0
-    while True:
-        file.seek(at)
-        block = file.read(_BLOCK)
-        start = block.find(form)
-        while start >= 0:
-            found.append(at + start)
-            start = block.find(form, start + len(form))
-        if len(block) < _BLOCK:
-            return found
-        at = max(at + _BLOCK - len(form) + 1, found[-1] + len(form) if found else 0)
+def _name_in_json(name: str) -> re.Pattern[bytes]:
+    """Group 1: the name as JSON has it, once or twice escaped; else a whole escape, so that none is cut in two."""
+    once = json.dumps(name)[1:-1]
+    forms = b"|".join(re.escape(form.encode("ascii")) for form in (json.dumps(once)[1:-1], once))
+    return re.compile(rb"(%b)|\\(?:u[0-9a-f]{4}|.)" % forms)

@@ -52,6 +52,8 @@ def test_links_are_exactly_within_the_radius_and_dense_buckets_stay_bounded() ->
     rng = np.random.default_rng(3)
     index = NeighbourIndex(64, RADIUS**2, hasher(), reach=8, limit=5000)
     vecs = np.rint(rng.normal(0, 1.0, (4000, 64))).astype(np.int8)  # all within reach of one another: one dense ball
+    wide = vecs.astype(float)
+    squared = (wide**2).sum(axis=1)[:, None] + (wide**2).sum(axis=1)[None] - 2 * (wide @ wide.T)  # whole numbers: exact
     lonely = 0
     for start in range(0, len(vecs), CHUNK):
         rows = vecs[start : start + CHUNK]
@@ -61,7 +63,7 @@ def test_links_are_exactly_within_the_radius_and_dense_buckets_stay_bounded() ->
         assert (gaps <= RADIUS**2).all()
         assert (links.seqs < start).all()
         linked = set(links.rows.tolist()) | {row for row, bits in enumerate(links.local) if bits}
-        near = ((rows[:, None].astype(int) - vecs[None, : start + CHUNK]) ** 2).sum(axis=2) <= RADIUS**2
+        near = squared[start : start + CHUNK, : start + CHUNK] <= RADIUS**2
         earlier = np.arange(min(start + CHUNK, len(vecs)))[None, :] < (start + np.arange(len(rows)))[:, None]
         lonely += sum(row not in linked for row in np.flatnonzero((near & earlier).any(axis=1)))
     assert lonely == 0

@@ -182,26 +182,26 @@ def stream(seed: int, n: int) -> list[Event]:
     return make_events(inputs, names, times=times, fingerprints=repeat)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    cuts=st.lists(st.integers(0, 700), max_size=8),
+    cuts=st.lists(st.integers(0, 500), max_size=8),
     window=st.sampled_from([40, 400, 2000]),
 )
 def test_batches_do_not_change_the_result(seed: int, cuts: list[int], window: int) -> None:
-    events = stream(seed, 700)
-    whole = monitor(window_seconds=window, max_entries=500)
-    cut = monitor(window_seconds=window, max_entries=500)
+    events = stream(seed, 500)
+    whole = monitor(window_seconds=window, max_entries=350)
+    cut = monitor(window_seconds=window, max_entries=350)
     expected = last(whole.feed(events))
-    borders = sorted({0, *cuts, 700})
+    borders = sorted({0, *cuts, 500})
     seen = last([f for a, b in pairwise(borders) for f in cut.feed(events[a:b])])
     assert seen == expected
     assert cut.stats() == whole.stats()
 
 
 def test_one_by_one_is_the_same_as_all_at_once() -> None:
-    events = stream(7, 1500)
-    whole, single = monitor(max_entries=600), monitor(max_entries=600)
+    events = stream(7, 800)
+    whole, single = monitor(max_entries=350), monitor(max_entries=350)
     expected = last(whole.feed(events))
     assert expected
     assert last([f for event in events for f in single.feed([event])]) == expected

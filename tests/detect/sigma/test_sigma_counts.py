@@ -135,7 +135,7 @@ def test_an_older_file_after_a_newer_one_is_still_counted() -> None:
 
 def test_memory_does_not_grow_with_time() -> None:
     with RuleEngine(counting(50, "10s")) as engine:
-        for number in range(300):
+        for number in range(120):
             engine.feed([probe(number, number * 5, principal=f"p{number}")])
         (_, counts) = engine._episodes[0]
         assert len(counts._groups) < 20
@@ -190,6 +190,7 @@ def as_found(held: dict[str, Finding]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda episode: (episode["who"], episode["start"]))
 
 
+DATABASE = duckdb.connect()
 SPAN = 10  # seconds
 DISORDER = 70 * SECOND  # of the probes below
 PROBES = st.lists(
@@ -223,7 +224,7 @@ def test_a_stream_and_a_table_at_rest_are_counted_the_same(probes: list[tuple[Ev
     ruleset = counting(minimum, f"{SPAN}s")
     grouped = [one for one, _ in probes if one.principal is not None]
     who = np.array([one.principal for one in grouped], object)
-    with duckdb.connect() as con:
+    with DATABASE.cursor() as con:
         con.register("hot", {"who": who, "time": np.array([one.time for one in grouped], np.int64)})
         told = con.execute(episodes(ruleset.correlations[0], "hot", ["who"])).fetchall() if grouped else []
     held = as_found(feed(ruleset, [one for one, _ in probes], lateness=DISORDER))
@@ -278,3 +279,13 @@ def test_a_thousand_matches_within_an_hour_are_one_finding() -> None:
     assert finding.alarm_event == "e00000"
     assert len(feed(compiled(BASE), [*events, probe(1000, 3600)])) == 2
     assert dataclasses.replace(finding) == finding
+
+
+def test_engines_of_one_process_do_not_see_each_others_events() -> None:
+    with RuleEngine(compiled(BASE)) as one, RuleEngine(counting(2)) as other:
+        assert len(one.feed([probe(0, 0)])) == 1
+        assert other.feed([probe(1, 1)]) == []
+        assert one.feed([event(2, user_agent="curl/8")]) == []
+        assert len(other.feed([probe(3, 2)])) == 1
+    with RuleEngine(compiled(BASE)) as later:
+        assert len(later.feed([probe(4, 4)])) == 1

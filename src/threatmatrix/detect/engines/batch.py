@@ -34,7 +34,7 @@ class Batch:
         self.load(())
         selected = ", ".join([_quoted(POSITION), *(_restored(column, kind) for column, kind, _ in self._columns)])
         # Names of EVENT_COLUMNS only, quoted; no value of an event or a rule.
-        connection.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {selected} FROM {_quoted(self._arrays_name)}")  # noqa: S608
+        connection.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {selected} FROM {_quoted(self._arrays_name)}")  # noqa: S608
 
     def load(self, events: Sequence[Event]) -> None:
         """Show ``events``; the arrays live until the next load."""

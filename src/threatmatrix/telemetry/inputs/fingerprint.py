@@ -68,6 +68,21 @@ def gaussian_matrix(key: bytes, rows: int, columns: int) -> NDArray[np.float64]:
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(rows, columns)
 
 
+def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, k) → the orthonormal columns of its QR decomposition with a positive diagonal.
+
+    Gram-Schmidt, each column twice (Giraud et al. 2005, "twice is enough"), and without BLAS: on a busy machine the
+    threads of LAPACK's QR wait for one another, 100 to 3,000 ms for what takes 4 ms.
+    """
+    rows = np.ascontiguousarray(columns.T)
+    for at in range(len(rows)):
+        row = rows[at]
+        for _ in range(2):
+            row -= np.einsum("i,ij->j", np.einsum("ij,j->i", rows[:at], row), rows[:at])
+        row /= math.sqrt(np.einsum("i,i->", row, row))
+    return rows.T
+
+
 class Projection:
     """The keyed projection for rows of ``d`` numbers. ``scale``: input units per int8 step.
 
@@ -81,9 +96,8 @@ class Projection:
         label = f"projection/1/{d}/{k}/{scale!r}/{middle!r}".encode()
         self.key = hashlib.blake2b(label, key=key, digest_size=8).hexdigest()
         seed = hashlib.blake2b(f"{d}/{k}".encode(), key=key, digest_size=32).digest()
-        q, r = np.linalg.qr(gaussian_matrix(seed, blocks, k))
-        q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # QR is unique only up to these signs
-        self.matrix = (q * (math.sqrt(blocks / k) / scale)).astype(np.float32)
+        columns = _orthonormal(gaussian_matrix(seed, blocks, k))
+        self.matrix = (columns * (math.sqrt(blocks / k) / scale)).astype(np.float32)
         self._pad = blocks * self.run - d
         self._offset = (self._contract(np.full((1, d), middle, dtype=np.float32)) @ self.matrix)[0]
 

@@ -42,7 +42,7 @@ class Inputs:
     ) -> None:
         self._keyring = keyring
         self._ranges = dict(ranges or {})
-        self._keep_raw = keep_raw
+        self.keep_raw = keep_raw
         self._under: dict[str, _Under] = {}
 
     def rows(self, model: str | None, tensors: Sequence[Tensor], rows: int, time: int) -> list[InputFields]:
@@ -53,7 +53,7 @@ class Inputs:
         now = self._views(self._keyring.current, span, tensors, rows)
         previous = self._keyring.overlapping(time)
         before = self._views(previous, span, tensors, rows) if previous else _Views()
-        raw = (_raw(tensors, row) for row in range(rows)) if self._keep_raw else repeat(None)
+        raw = (_raw(tensors, row) for row in range(rows)) if self.keep_raw else repeat(None)
         parts = zip(
             now.hashes,
             now.vectors,
@@ -88,8 +88,15 @@ class Inputs:
             input_vec_prev=before.texts(question) if before and vector else None,
             vec_key_prev=before.texts.key if before and vector else None,
             input_bytes=len(data),
-            input_raw=content if self._keep_raw else None,
+            input_raw=content if self.keep_raw else None,
         )
+
+    def name_of(self, secret: str) -> str:
+        """A name for a secret, the same each time under the current key: 12 hex digits that tell nothing of it.
+
+        Hashed under a key for names: it must not be the fingerprint of a prompt that is just this secret.
+        """
+        return self._of(self._keyring.current).name(secret.encode("utf-8", "surrogatepass"))
 
     def _of(self, key: Key) -> _Under:
         found = self._under.get(key.id)
@@ -112,6 +119,7 @@ class _Under:
     def __init__(self, key: Key) -> None:
         self._secret = key.secret
         self._text_key = derive_key(key.secret, "text")
+        self._name_key = derive_key(key.secret, "name of a secret")
         self._texts: TextProjection | None = None
         self._numbers: dict[tuple[float, float], Fingerprinter] = {}
 
@@ -126,6 +134,9 @@ class _Under:
         if found is None:
             found = self._numbers[span] = Fingerprinter(derive_key(self._secret, "fingerprint"), input_range=span)
         return found
+
+    def name(self, data: bytes) -> str:
+        return hashlib.blake2b(data, key=self._name_key, digest_size=6).hexdigest()
 
     def hash(self, data: bytes) -> str:
         return hashlib.blake2b(data, key=self._text_key, digest_size=16).hexdigest()

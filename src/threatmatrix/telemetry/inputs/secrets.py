@@ -12,7 +12,6 @@ without bound cannot contain another start of its own pattern, or fails only wit
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import lru_cache
 from itertools import pairwise
@@ -132,11 +131,4 @@ def _replaced(match: re.Match[str], inputs: Inputs | None) -> str:
 
 
 def _named(secret: str, inputs: Inputs | None) -> str:
-    """Its keyed hash is that of another text: it must not be the fingerprint of a prompt that is just this secret.
-
-    Hashed first, so that what is fingerprinted is too short for a projection.
-    """
-    if inputs is None:
-        return CONCEALED
-    digest = hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-    return f"key_{inputs.text(f'secret {digest}', 0).input_fp:.12}"
+    return CONCEALED if inputs is None else f"key_{inputs.name_of(secret)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from threatmatrix.model.event import Event
-from threatmatrix.telemetry.joining.buckets import Bucket, drop, few_in, first_two, near_in, put
+from threatmatrix.telemetry.joining.buckets import Bucket, drop, few_in, first_two, near_in, outermost, put
 from threatmatrix.telemetry.joining.facts import may_be_one, may_be_one_by_trace, may_be_one_by_who
 from threatmatrix.telemetry.joining.unit import Key, Unit
 
@@ -38,7 +38,7 @@ class Board:
         self._by_ref: dict[str, Bucket] = {}
         self._by_trace: dict[str, Bucket] = {}
         self._by_who: dict[str, dict[tuple[str, str], Bucket]] = {}
-        self._joined: dict[tuple[str, str], Bucket] = {}  # what was given out as one event, by what it was joined by
+        self._joined: dict[tuple[str, str], Bucket] = {}  # what was given out as one event, by id and trace
 
     def __len__(self) -> int:
         return len(self._units)
@@ -92,6 +92,7 @@ class Board:
     def note_joined(self, units: Iterable[Unit], *, strong: bool) -> None:
         """Remember that these were given out as one event, by request id alone (``strong``) or not."""
         for unit in units:
+            unit.weak = not strong
             unit.noted = tuple(tie for tie in _ties(unit) if tie[0] == "ref" or not strong)
             for tie in unit.noted:
                 put(self._joined, tie, unit)
@@ -101,7 +102,7 @@ class Board:
         for unit in units:
             for tie in unit.noted:
                 drop(self._joined, tie, unit)
-            unit.noted = ()
+            unit.noted, unit.weak = (), False
 
     def in_doubt(self, unit: Unit) -> set[Unit]:
         """The records given out as joined that a new record may part."""
@@ -110,6 +111,10 @@ class Board:
             bucket = self._joined.get(tie)
             if bucket:
                 found.update(near_in(bucket, unit.time, self.reach))
+        if unit.by_who:
+            # A principal ties only what is alone in its list within reach: in a crowd, the outermost at most.
+            for bucket in self._by_who[unit.who].values():
+                found.update(u for u in outermost(bucket, unit, self.reach) if u.weak)
         found.discard(unit)
         return found
 
@@ -251,10 +256,8 @@ def _contested(candidates: Sequence[Unit]) -> bool:
 
 
 def _ties(unit: Unit) -> Iterator[tuple[str, str]]:
-    """What can tie it to others."""
+    """What can tie it to others, but for its principal."""
     if unit.ref is not None:
         yield "ref", unit.ref
     if unit.trace is not None:
         yield "trace", unit.trace
-    if unit.by_who:
-        yield "who", unit.who

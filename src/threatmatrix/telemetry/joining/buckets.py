@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from threatmatrix.telemetry.joining.unit import Unit
 
-__all__ = ["Bucket", "drop", "few_in", "first_two", "near_in", "put"]
+__all__ = ["Bucket", "drop", "few_in", "first_two", "near_in", "outermost", "put"]
 
 Bucket = list[Unit]
 
@@ -52,6 +52,13 @@ def few_in(bucket: Bucket, time: int, reach: int, most: int) -> Bucket | None:
     if len(bucket) > first + most and bucket[first + most].time <= time + reach:
         return None
     return [unit for unit in bucket[first : first + most] if unit.time <= time + reach]
+
+
+def outermost(bucket: Bucket, unit: Unit, reach: int) -> Bucket:
+    """The first and the last record within reach of a unit, and their neighbours: one of them may be the unit."""
+    first = bisect_left(bucket, unit.time - reach, key=_TIME)
+    last = bisect_right(bucket, unit.time + reach, first, key=_TIME)
+    return bucket[first:last] if last - first <= 4 else [*bucket[first : first + 2], *bucket[last - 2 : last]]
 
 
 def first_two(bucket: Bucket, time: int, reach: int) -> Bucket:

@@ -29,6 +29,7 @@ _OWN_IDS: Mapping[str, str] = MappingProxyType(
     {
         "bedrock": "aws",
         "cloudtrail": "aws",
+        "gateway": "gateway",
         "litellm": "litellm",
         "mlflow": "mlflow",
         "ocsf": "ocsf",

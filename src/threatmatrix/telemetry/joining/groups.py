@@ -114,6 +114,7 @@ class Releases:
             self.names.free(event.event_id)
         for unit in group.units:
             self._board.remove(unit)
+            unit.group = None  # no cycle is left: the memory is free at once, without a search for garbage
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ __all__ = ["HOLD", "REMEMBER", "WINDOW", "Joined", "Joiner"]
 WINDOW = 60_000_000  # µs between two records of one request, clock skew and all
 HOLD = 10_000_000
 REMEMBER = 300_000_000
+AHEAD = 600_000_000  # µs before the watermark; what is further ahead comes after a pause, or has a false time
+_NEVER = 2**63 - 1
 _FORMAT = 1
 _OTHER_HALF = {"ask": "answer", "answer": "ask"}
 _NOBODY: frozenset[str] = frozenset()
@@ -47,7 +49,9 @@ class Joiner:
     joined all the same for as long as the other is remembered (``remember``), as a revision. Where the sources of a
     system leave one record of a request, records pass at once, untouched. Times in µs of event time; no clock is read.
 
-    Memory is bounded by ``most`` records: beyond, the oldest are given out early and forgotten early (:meth:`stats`).
+    Memory is bounded by ``most`` records: beyond, those furthest ahead of the watermark are given out early and
+    forgotten early, as far as they are more than ``AHEAD``, then the oldest (:meth:`stats`): a source with a clock that
+    is hours ahead must not push out all others.
     """
 
     def __init__(
@@ -68,11 +72,13 @@ class Joiner:
         self._releases = Releases(self._board)
         self._waiting: list[tuple[int, int, Unit]] = []  # by when to give out at the latest
         self._aging: list[tuple[int, int, Unit]] = []  # by time
+        self._far: list[tuple[int, int, Unit]] = []  # by time, the latest first: what came far ahead
         self._watermark = 0
         self._forgotten = 0  # time of the youngest record that was forgotten before it was due
+        self._barred = _NEVER  # time of the earliest that was forgotten because it was far ahead
         self._seq = 0
         self._records = 0
-        self._stats = dict.fromkeys(("duplicates", "too_late", "forgotten_early"), 0)
+        self._stats = dict.fromkeys(("duplicates", "too_late", "too_early", "forgotten_early"), 0)
 
     def add(self, events: Sequence[Event]) -> Joined:
         """Take records in; what is complete, or too late to wait, comes out."""
@@ -86,6 +92,9 @@ class Joiner:
             elif event.time < self._too_late:
                 self._stats["too_late"] += 1
                 given.events.append(event)
+            elif event.time >= self._barred and event.time > self._watermark + AHEAD:
+                self._stats["too_early"] += 1
+                given.events.append(event)
             else:
                 self._take(event, fresh)
         self._settle(fresh, given)
@@ -97,6 +106,8 @@ class Joiner:
         given, before = Given(), self._counts()
         self._watermark = max(self._watermark, watermark)
         self._give_due(self._watermark, given)
+        if self._far and -self._far[0][0] <= self._watermark + AHEAD:
+            self._far.clear()
         # A late record sees everything within reach of it, and that sees everything within reach of itself.
         floor = self._watermark - self._remember - 2 * self._board.reach
         while self._aging and self._aging[0][0] < floor:
@@ -112,7 +123,8 @@ class Joiner:
     def stats(self) -> dict[str, int]:
         """Counts since the start, and how many records are held and remembered now.
 
-        ``too_late``: came after what they might have belonged to was forgotten. ``forgotten_early``: for want of room.
+        ``too_late``: came after what they might have belonged to was forgotten. ``too_early``: the same of what is far
+        ahead. ``forgotten_early``: for want of room.
         ``kept_apart``: events that turned out to be one request after both had been given out.
         """
         held = self._seq - self._releases.released
@@ -125,6 +137,7 @@ class Joiner:
             "format": _FORMAT,
             "watermark": self._watermark,
             "forgotten": self._forgotten,
+            "barred": self._barred,
             "seq": self._seq,
             "stats": dict(self._stats),
             "kept_apart": self._releases.kept_apart,
@@ -137,17 +150,20 @@ class Joiner:
             raise ValueError("a joiner's snapshot of another version")
         self._begin()
         self._watermark, self._forgotten, self._seq = state["watermark"], state["forgotten"], state["seq"]
+        self._barred = state["barred"]
         self._stats.update(state["stats"])
         self._releases.kept_apart = state["kept_apart"]
         load(state, self._board, self._releases.names)
         for unit in self._board:
             self._records += unit.size
             self._aging.append((unit.time, unit.seq, unit))
+            if unit.time > self._watermark + AHEAD:
+                self._far.append((-unit.time, unit.seq, unit))
             if unit.group is None:
                 self._waiting.append((unit.time + self._hold, unit.seq, unit))
         self._releases.released = self._seq - len(self._waiting)
-        heapify(self._aging)
-        heapify(self._waiting)
+        for heap in (self._aging, self._far, self._waiting):
+            heapify(heap)
 
     @property
     def _too_late(self) -> int:
@@ -163,6 +179,8 @@ class Joiner:
             self._board.add(unit)
             heappush(self._waiting, (unit.time + self._hold, unit.seq, unit))
             heappush(self._aging, (unit.time, unit.seq, unit))
+            if unit.time > self._watermark + AHEAD:
+                heappush(self._far, (-unit.time, unit.seq, unit))
         elif not self._board.extend(unit, event):
             self._stats["duplicates"] += 1
             return
@@ -205,22 +223,35 @@ class Joiner:
         due: dict[Unit, None] = {}
         while self._waiting and (watermark is None or self._waiting[0][0] <= watermark):
             _, _, unit = heappop(self._waiting)
-            if unit.group is None:
+            if unit.group is None and self._board.get(unit.key) is unit:
                 due[unit] = None
         for unit in due:
             if unit.group is None:
                 self._releases.settle((unit,), given)
 
     def _shrink(self, given: Given) -> None:
-        while self._records > self._most and self._aging:
-            time, _, unit = heappop(self._aging)
-            if self._board.get(unit.key) is not unit:
-                continue
+        while self._records > self._most and (unit := self._least_wanted()) is not None:
             if unit.group is None:
                 self._releases.settle((unit,), given)
             self._stats["forgotten_early"] += 1
-            self._forgotten = max(self._forgotten, time)
             self._forget(unit)
+        for heap in (self._aging, self._far, self._waiting):
+            if len(heap) > 2 * self._most:  # what was forgotten must not stay there while the watermark stands still
+                heap[:] = [entry for entry in heap if self._board.get(entry[2].key) is entry[2]]
+                heapify(heap)
+
+    def _least_wanted(self) -> Unit | None:
+        while self._far and self._watermark:
+            time, _, unit = heappop(self._far)
+            if -time > self._watermark + AHEAD and self._board.get(unit.key) is unit:
+                self._barred = min(self._barred, -time)
+                return unit
+        while self._aging:
+            time, _, unit = heappop(self._aging)
+            if self._board.get(unit.key) is unit:
+                self._forgotten = max(self._forgotten, time)
+                return unit
+        return None
 
     def _forget(self, unit: Unit) -> None:
         group = unit.group

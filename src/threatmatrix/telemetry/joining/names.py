@@ -25,7 +25,10 @@ class Names:
         """``base``, ``base:row`` from the second row on; with a hash of the event where that is taken."""
         name = f"{base}:{row}" if row else base
         if name in self._taken:
-            name = f"{name}~{blake2b(repr(_CONTENT(event)).encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+            name = f"{name}~{_hash(repr(_CONTENT(event)))}"
+            if name in self._taken:  # nothing tells them apart but the id that their source gave them
+                own = event.event_id
+                name = own if own.startswith(f"{name}~") and own not in self._taken else f"{name}~{_hash(own)}"
             number, plain = 1, name
             while name in self._taken:
                 number += 1
@@ -40,6 +43,10 @@ class Names:
     def free(self, name: str) -> None:
         """An event went out of sight."""
         self._taken.discard(name)
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def base_of(unit: Unit, event: Event) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 from threatmatrix.telemetry.joining.board import Board
-from threatmatrix.telemetry.joining.compose import VALUES, build
+from threatmatrix.telemetry.joining.compose import VALUES, build_many
 from threatmatrix.telemetry.joining.facts import role_of
 from threatmatrix.telemetry.joining.groups import Group
 from threatmatrix.telemetry.joining.names import Names
@@ -85,5 +85,4 @@ def _events(columns: Mapping[str, Any]) -> list[Event]:
     values = {name: column for name, column in columns.items() if name in EVENT_COLUMNS}
     if "output_scores" in values:
         values["output_scores"] = [None if scores is None else tuple(scores) for scores in values["output_scores"]]
-    nothing = [None] * columns["count"]
-    return [build(row) for row in zip(*(values.get(name, nothing) for name in EVENT_COLUMNS), strict=True)]
+    return build_many(values, columns["count"])

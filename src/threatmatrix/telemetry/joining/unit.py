@@ -61,6 +61,7 @@ class Unit:
     """One record of one source, with all its rows; ``head`` is any of them, for what they have in common.
 
     ``crowd``: records beyond the first for a row that came twice. Such a unit is joined with nothing.
+    ``weak``: given out as joined by more than the request id.
     ``lasted``: µs by which its time may lie off because one source logs the start and another the end.
     """
 
@@ -82,6 +83,7 @@ class Unit:
         "space",
         "time",
         "trace",
+        "weak",
         "who",
     )
 
@@ -105,6 +107,7 @@ class Unit:
         self.clash = False
         self.group: Group | None = None
         self.noted: tuple[tuple[str, str], ...] = ()
+        self.weak = False
 
     def add(self, event: Event) -> bool:
         """Take another row in; False for a record that is here already, all fields equal."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import duckdb
 
-from threatmatrix.model.event import Event
 from threatmatrix.telemetry.lake.erased import Name, names_in
 from threatmatrix.telemetry.lake.joined import REACH, SetJoiner
 from threatmatrix.telemetry.lake.layout import MANIFEST, DayFiles, days_in, list_day
@@ -38,6 +37,7 @@ class CompactReport:
     clashes: int = 0  # events that share their id with another one of that day that differs; all are kept
     revisions: int = 0  # parts with revisions that were folded in
     joined: int = 0  # records that went into the event of another record
+    forgotten_early: int = 0  # records that, for want of memory, were not held against all that lay near them
     swept: int = 0  # left-over and replaced files that were removed
     damaged: list[str] = field(default_factory=list)  # paths of what was set aside, under their new names
 
@@ -48,13 +48,11 @@ def compact(
     *,
     join: bool = False,
     on_day: Callable[[str, int], None] | None = None,
-) -> tuple[CompactReport, list[Event]]:
+) -> CompactReport:
     """Compact the days (None: all); days in which nothing is new cost a listing. Needs the lake's lock.
 
-    ``on_day(day, events)`` is told of every day that was rewritten. Beside the report: joined events whose first
-    version had been written by then; whoever calls revises them.
+    ``on_day(day, events)`` is told of every day that was rewritten.
     """
-    late: list[Event] = []
     report = CompactReport()
     for day, folder in days_in(work.root):
         if days is not None and day not in days:
@@ -68,12 +66,10 @@ def compact(
                 raise  # the disk, or the memory
             report.damaged += damaged
             done = _compact_day(work, day, folder, report, join=join)
-        if done is not None:
-            late += done.late
-            if on_day is not None:
-                on_day(day, done.written)
+        if done is not None and on_day is not None:
+            on_day(day, done.written)
         report.swept += sweep(work, day, folder)
-    return report, late
+    return report
 
 
 def _compact_day(work: Work, day: str, folder: Path, report: CompactReport, *, join: bool) -> Rewritten | None:
@@ -83,11 +79,11 @@ def _compact_day(work: Work, day: str, folder: Path, report: CompactReport, *, j
         return None
     taken = _taken(work, files, REACH if join else 0, everything=bool(names))
     joiner = SetJoiner(work.con, from_parquet(work.root, [*files.base, *files.newer])) if join else None
-    done = rewrite(work, files, taken, Change(names, joiner.edit if joiner else None))
+    done = rewrite(work, files, taken, Change(names, joiner))
     if joiner is not None:
         report.joined += joiner.records
         report.repeats += joiner.repeats
-        done.late = joiner.revised
+        report.forgotten_early += joiner.forgotten_early
     report.days += 1
     report.parts_before += len(files.manifest.parts) + len(files.fresh) + len(files.revisions)
     report.parts_after += len(done.parts)

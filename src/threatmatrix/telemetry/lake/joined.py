@@ -26,7 +26,7 @@ _ANSWERED = "(output_label IS NOT NULL OR output_scores IS NOT NULL OR tokens_ou
 
 
 class SetJoiner:
-    """``edit`` for :func:`rewriting.rewrite`, one for each day. ``records`` counts those that went into other events.
+    """An editor for :func:`rewriting.rewrite`, one for each day. ``records`` counts those that went into other events.
 
     ``events`` is a query for the day. What it has of a system with one source, which logs a request in one record,
     is never looked at.
@@ -44,7 +44,13 @@ class SetJoiner:
         )
         self.records = 0
         self.repeats = 0
-        self.revised: list[Event] = []  # of events in an earlier slice
+        self.revised: list[tuple[Event, Event]] = []
+
+    @property
+    def forgotten_early(self) -> int:
+        """How many records the joiner had no room for as long as it should have held them."""
+        stats = self._joiner.stats()
+        return stats["forgotten_early"] + stats["too_late"]
 
     def edit(self, con: duckdb.DuckDBPyConnection, piece: Slice, last: bool) -> None:
         """Join within the table ``slice``; what may yet get a partner comes back with the next one."""
@@ -58,6 +64,7 @@ class SetJoiner:
             [named],
         )
         con.execute(f"DELETE FROM slice WHERE {ours}", [named])  # noqa: S608
+        whole = piece.share + 1 == piece.of  # else others of the same second come with the next slice
         total = con.execute("SELECT count(*) FROM queue").fetchall()[0][0]
         for low in range(0, total, _CHUNK):
             rows = con.execute(
@@ -65,7 +72,8 @@ class SetJoiner:
             ).fetchall()
             events = list(map(event_of, rows))
             self._take(con, len(events), self._joiner.add(events))
-            self._take(con, 0, self._joiner.advance(events[-1].time))
+            if whole:
+                self._take(con, 0, self._joiner.advance(events[-1].time))
         if last:
             self._take(con, 0, self._joiner.flush())
         con.execute("DROP TABLE queue")
@@ -73,6 +81,5 @@ class SetJoiner:
     def _take(self, con: duckdb.DuckDBPyConnection, read: int, found: Joined) -> None:
         self.records += read - len(found.events) - found.duplicates
         self.repeats += found.duplicates
-        self.revised += [after for _, after in found.revised]
+        self.revised += found.revised
         to_table(con, "slice", found.events)
-

@@ -53,7 +53,8 @@ class Lake:
     def append_table(self, con: duckdb.DuckDBPyConnection, table: str, *, part: str = "") -> int:
         """The same from a table or view of the caller's connection, by DuckDB alone; columns that it lacks are NULL.
 
-        It is read once for its days and once for each day: give a table, not a view over something slow.
+        It is read once for its days and once for each day; of more than 16 days it is sorted into a temporary table
+        first, so that each reads only its own. A day costs a file: 20 ms of processor time, and three syncs.
         """
         with self._writing():
             return self._writer.append_table(con, table, part)
@@ -98,16 +99,15 @@ class Lake:
     ) -> CompactReport:
         """Merge the parts of each day (``YYYY-MM-DD``; None: all) in which something is new; see docs/lake.md.
 
-        ``join``: records of one request become one event (docs/joining.md), as far as they are of one day.
+        ``join``: records of one request become one event (docs/joining.md), as far as they are of one day. At most
+        100,000 records are held against each other at a time: ``forgotten_early`` of the report counts what that cost.
         Parts that cannot be opened are set aside under ``….damaged`` and reported. ``grace``: seconds that replaced
         parts stay for readers that listed them just before; a later compaction removes them. DuckDB holds at most
         ``memory_mb``. InputError where another process is compacting, expiring or erasing.
         """
         with self._rewriting(memory_mb, threads, grace) as (work, swept):
-            report, late = compact(work, days, join=join, on_day=on_day)
+            report = compact(work, days, join=join, on_day=on_day)
             report.swept += swept
-        if late:
-            self.revise(late)
         return report
 
     def expire(self, older_than_day: str) -> ExpireReport:

@@ -5,7 +5,7 @@
     day=2026-01-31/
         part-<ulid>.parquet               as a writer left it
         part-id-<32 hex>.parquet          the same, written under an id: the name says which
-        revision-<20 digits>-….parquet    newer versions of events; they win by event_id
+        revision-<20 digits>-….parquet    newer versions of events; they win by event_id, near in time
         merged-<ulid>.parquet             made by a compaction; counts only where the manifest names it
         manifest.json                     which merged parts count, which files are replaced
         ids-<ulid>.txt                    the ids that merged parts hold

@@ -32,7 +32,11 @@ _TYPED = ", ".join(f"CAST({quote_name(name)} AS {sql}) AS {quote_name(name)}" fo
 SCHEMA = f".schema-{sha256(repr(tuple(EVENT_COLUMNS.items())).encode()).hexdigest()[:16]}.parquet"
 """A file without rows: the columns of this version. Beside it lie those of others."""
 EMPTY = f"SELECT {', '.join(f'NULL::{sql} AS {quote_name(name)}' for name, sql in EVENT_COLUMNS.items())} LIMIT 0"
-_REVISED = "SELECT 1 FROM _revisions AS r WHERE r.event_id = e.event_id AND r._folder = e._folder"
+NEAR = 300_000_000
+"""µs: how far a newer version of an event may lie from it. A client can send its request id again later: that request
+gets the same id, and a version of it must not hide this one."""
+SUPERSEDED = f"SELECT 1 FROM _revisions AS r WHERE r.event_id = e.event_id AND abs(r.time - e.time) <= {NEAR}"  # noqa: S608
+_REVISED = f"{SUPERSEDED} AND r._folder = e._folder"
 
 
 def snapshot(root: Path) -> list[DayFiles]:
@@ -74,8 +78,11 @@ def load_revisions(
     """A temporary table of the newest revision of each event, with ``_folder`` (the day). They are few."""
     files = [path for day in days for path in day.newer]
     rows = from_parquet(root, files, f"{FOLDER_OF} AS _folder, filename AS _file, file_row_number AS _row")
-    newest = "row_number() OVER (PARTITION BY event_id, _folder ORDER BY _file DESC, _row DESC) = 1"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {rows} QUALIFY {newest}")
+    near = f"abs(n.time - r.time) <= {NEAR} AND (n._file, n._row) > (r._file, r._row)"
+    newer = f"SELECT 1 FROM _every AS n WHERE n.event_id = r.event_id AND n._folder = r._folder AND {near}"  # noqa: S608
+    con.execute(f"CREATE OR REPLACE TEMP TABLE _every AS {rows}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM _every AS r WHERE NOT EXISTS ({newer})")  # noqa: S608
+    con.execute("DROP TABLE _every")
 
 
 def make_view(con: duckdb.DuckDBPyConnection, root: Path, days: Sequence[DayFiles]) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import duckdb
 
 from threatmatrix.model.event import Event
+from threatmatrix.telemetry.columns import to_table
 from threatmatrix.telemetry.lake.erased import Erasures, Name, without
 from threatmatrix.telemetry.lake.layout import (
     MANIFEST,
@@ -24,15 +25,22 @@ from threatmatrix.telemetry.lake.layout import (
     list_day,
     ulid,
 )
-from threatmatrix.telemetry.lake.reading import COLUMNS, from_parquet, load_revisions
+from threatmatrix.telemetry.lake.reading import COLUMNS, SUPERSEDED, from_parquet, load_revisions
 from threatmatrix.telemetry.lake.slicing import Slice, cut, groups_of, overlapping, rows_per_slice, seconds, sorted_runs
 from threatmatrix.telemetry.lake.staging import Staging, place, place_text, sync_folder, unlink_all
 from threatmatrix.telemetry.lake.writing import copy_out
 
-__all__ = ["Change", "Edit", "Rewritten", "Work", "holding", "rewrite", "sweep", "working"]
+__all__ = ["Change", "Editor", "Rewritten", "Work", "holding", "rewrite", "sweep", "working"]
 
-Edit = Callable[[duckdb.DuckDBPyConnection, Slice, bool], None]
-"""Changes the table ``slice`` before it is written; True for the last slice."""
+
+class Editor(Protocol):
+    """Changes events on their way. ``revised``: (before, after) of events that an earlier call had let pass."""
+
+    revised: list[tuple[Event, Event]]
+
+    def edit(self, con: duckdb.DuckDBPyConnection, piece: Slice, last: bool) -> None:
+        """Change the table ``slice`` before it is written; ``last``: no slice comes after it."""
+
 
 _SAFE = re.compile(r"(part|revision|merged|ids)-[A-Za-z0-9._-]{1,160}")
 
@@ -50,10 +58,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to the events on the way: ``names`` are principals to leave out, ``edit`` changes each slice."""
+    """What happens to the events on the way: ``names`` are principals to leave out, ``editor`` changes each slice."""
 
     names: Sequence[Name] = ()
-    edit: Edit | None = None
+    editor: Editor | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +73,6 @@ class Rewritten:
     read: int = 0
     written: int = 0
     temporary: list[Path] = field(default_factory=list)
-    late: list[Event] = field(default_factory=list)
 
 
 @contextmanager
@@ -98,9 +105,11 @@ def rewrite(work: Work, files: DayFiles, taken: Sequence[str], change: Change) -
             _load(work, piece, files, change.names)
             done.read += _count(work.con)
             done.repeats += _drop_repeats(work.con)
-            if change.edit is not None:
-                change.edit(work.con, piece.slice, piece.last)
+            if change.editor is not None:
+                change.editor.edit(work.con, piece.slice, piece.last)
             outputs += _write_slice(work, done)
+        if change.editor is not None and change.editor.revised:
+            outputs = list(_amended(work, outputs, change.editor.revised, done))
         done.parts = _commit(work, files, {*taken, *files.revisions}, kept, outputs)
     finally:
         unlink_all(done.temporary)
@@ -133,7 +142,7 @@ def _pieces(work: Work, files: DayFiles, paths: list[Path], edges: Sequence[int]
 
 def _load(work: Work, piece: Piece, files: DayFiles, names: Sequence[Name]) -> None:
     """The table ``slice``."""
-    superseded = "NOT EXISTS (SELECT 1 FROM _revisions AS r WHERE r.event_id = e.event_id)" if files.revisions else ""
+    superseded = f"NOT EXISTS ({SUPERSEDED})" if files.revisions else ""
     queries = [from_parquet(work.root, piece.files, where=superseded)] if piece.files else []
     if files.revisions:
         queries.append(f"SELECT {COLUMNS} FROM _revisions")  # noqa: S608 - our own names
@@ -177,6 +186,38 @@ def _write_slice(work: Work, done: Rewritten) -> list[tuple[Path, Merged]]:
         first = last = None
     merged = Merged(f"merged-{ulid()}.parquet", rows, target.stat().st_size, first, last, tuple(sources or ()))
     return [(target, merged)]
+
+
+_Key = tuple[str, int, str]
+
+
+def _amended(
+    work: Work, outputs: Sequence[tuple[Path, Merged]], revised: Sequence[tuple[Event, Event]], done: Rewritten
+) -> Iterator[tuple[Path, Merged]]:
+    """The parts, not yet in place, with the newest versions of events that were revised after they were written."""
+    newest: dict[_Key, Event] = {}
+    written: dict[_Key, _Key] = {}  # of a version that was revised in turn → of the one in the part
+    for before, after in revised:
+        first = written.pop(_key(before), _key(before))
+        newest[first] = after
+        written[_key(after)] = first
+    ids = list({key[0] for key in newest})
+    for output in outputs:
+        rows = from_parquet(work.root, [output[0]], where="list_contains($1, e.event_id)")
+        there = work.con.execute(f"SELECT event_id, time, source FROM ({rows})", [ids]).fetchall()  # noqa: S608
+        stale = [key for key in there if key in newest]
+        if not stale:
+            yield output
+            continue
+        work.con.execute(f"CREATE OR REPLACE TEMP TABLE slice AS {from_parquet(work.root, [output[0]])}")
+        work.con.executemany("DELETE FROM slice WHERE event_id = ? AND time = ? AND source = ?", stale)
+        to_table(work.con, "slice", [newest[key] for key in stale])
+        done.written -= output[1].events
+        yield from _write_slice(work, done)
+
+
+def _key(event: Event) -> _Key:
+    return event.event_id, event.time, event.source
 
 
 def _commit(

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import duckdb
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 from threatmatrix.telemetry.columns import create_table, quote_name, to_table
 from threatmatrix.telemetry.lake import layout
-from threatmatrix.telemetry.lake.erased import NAMING, Erasures, clean, names_in, without
+from threatmatrix.telemetry.lake.erased import NAMING, Erasures, Name, clean, names_in, without
 from threatmatrix.telemetry.lake.reading import SCHEMA, from_parquet, quoted
 from threatmatrix.telemetry.lake.staging import Staging, place
 
@@ -23,6 +23,8 @@ __all__ = ["Writer", "copy_out", "floor_div"]
 
 _MIDNIGHT = 3_600_000_000  # µs: a revision this near to midnight may belong to an event of the other day
 _KNOWN_DAYS = 64
+_FEW_DAYS = 16  # a table of more is sorted once, or each of them would read all of it
+_SORTED = "_threatmatrix_by_time"
 
 
 def floor_div(column: str, by: int) -> str:
@@ -83,19 +85,36 @@ class Writer:
         days: dict[str, list[int | None]] = defaultdict(list)
         for found in numbers:
             days[layout.day_name(0 if found is None else found)].append(found)
+        if len(days) <= _FEW_DAYS:
+            return self._put_days(con, query, days, part, names=names, signature=signature)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_SORTED} AS {query} ORDER BY time")
+        try:
+            return self._put_days(con, f"SELECT * FROM {_SORTED}", days, part, names=names, signature=signature)  # noqa: S608
+        finally:
+            con.execute(f"DROP TABLE {_SORTED}")
+
+    def _put_days(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        query: str,
+        days: Mapping[str, Sequence[int | None]],
+        part: str,
+        *,
+        names: Sequence[Name],
+        signature: tuple[int, int],
+    ) -> int:
         written = 0
         for day, wanted in sorted(days.items()):
             target = self.root / day / layout.fresh_name(part)
             if not (part and self._is_there(target)):
-                chosen = query if len(days) == 1 else f"{query} WHERE {_any_of(number, wanted)}"
+                chosen = query if len(days) == 1 else f"{query} WHERE {_within(wanted)}"
                 written += self._put(con, without(names, chosen), target, signature)
         return written
 
     def revise(self, events: Iterable[Event], part: str) -> int:
         """See :meth:`Lake.revise`."""
-        latest = {event.event_id: event for event in events}
         days: dict[str, list[Event]] = defaultdict(list)
-        for event in latest.values():
+        for event in events:  # of several versions the last one counts, by its place in the file
             days[self._day_of(event)].append(event)
         signature, erasures = Erasures.signature(self.root), Erasures.load(self.root)
         written = 0
@@ -213,7 +232,10 @@ class Writer:
         self._con, self._staging = None, None
 
 
-def _any_of(number: str, wanted: Sequence[int | None]) -> str:
-    known = [str(found) for found in wanted if found is not None]
-    conditions = [f"{number} IN ({', '.join(known)})"] if known else []
-    return " OR ".join([*conditions, *(["time IS NULL"] if None in wanted else [])])
+def _within(numbers: Sequence[int | None]) -> str:
+    """The condition that the time lies in one of the days; as ranges, which DuckDB need not read everything for."""
+    ranges = (
+        "time IS NULL" if number is None else f"time >= {number * layout.DAY} AND time < {(number + 1) * layout.DAY}"
+        for number in numbers
+    )
+    return " OR ".join(f"({text})" for text in ranges)

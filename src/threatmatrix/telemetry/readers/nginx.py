@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from threatmatrix.model.event import Category, Event
+from threatmatrix.telemetry.building import build_event
 from threatmatrix.telemetry.readers.base import (
-    MAX_TIME,
+    NOTHING_ASKED,
     Form,
     Options,
     Reader,
     Where,
+    check_time,
     content_id,
     from_iso,
     integer,
+    milliseconds,
     number,
     reject,
     text,
     top_level_keys,
+    trace_of,
+    without_secrets,
 )
-from threatmatrix.telemetry.readers.paths import classify, clean_path
+from threatmatrix.telemetry.readers.paths import target_of
 
 __all__ = ["NginxReader"]
 
 _URI = ("uri", "request_uri")
 _MSEC = "msec"
 _ISO = ("time", "time_iso8601")
-# W3C Trace Context, section 3.2: version "-" trace-id "-" parent-id "-" flags.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*", re.ASCII | re.DOTALL)
 _MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138: a larger figure must be milliseconds
 _MAX_STATUS = 999
 
@@ -42,7 +44,9 @@ _GIVES = {
     "operation": "told by the path",
     "tenant": "`tenant`",
     "principal": "`user`, or `key_id`",
+    "key_id": "`key_id`",
     "src_ip": "`src_ip`",
+    "host": "`server_name`",
     "user_agent": "`ua`",
     "method": "`method`",
     "endpoint": "`uri`",
@@ -58,7 +62,7 @@ _GIVES = {
 
 
 class NginxReader:
-    """JSON access log of nginx; keys as in docs/telemetry.md, or nginx's own variable names."""
+    """JSON access log of nginx; keys as in docs/sources/logs.md, or nginx's own variable names."""
 
     name = "nginx"
     description = "nginx access log in JSON (log_format escape=json)"
@@ -66,8 +70,13 @@ class NginxReader:
     gives: Mapping[Category, Mapping[str, str]] = {
         "inference": _GIVES,
         "model_access": _GIVES,
-        "http": _GIVES,
+        "artifact_access": _GIVES | {"object": "path of the artifact", "model": "`name` in the query"},
+        "model_registry": _GIVES | {"object": "`alias` in the query", "model": "`name` in the query"},
+        "http": {name: origin for name, origin in _GIVES.items() if name not in ("model", "model_version")},
     }
+
+    def __init__(self, options: Options = NOTHING_ASKED) -> None:
+        self._inputs = options.inputs
 
     def recognises(self, first_lines: Sequence[str]) -> bool:
         """True where a line has a uri, a status and a time."""
@@ -77,40 +86,37 @@ class NginxReader:
         )
 
     def with_options(self, options: Options) -> Reader:
-        """Itself: an access log carries no input."""
-        return self
+        """A reader that names secrets under the keys of the options; an access log carries no input."""
+        return NginxReader(options)
 
     def parse(self, obj: Mapping[str, Any], where: Where) -> Sequence[Event]:
         """One request → one event. ``X-Forwarded-For`` and ``Host`` are not believed: a client writes them."""
         uri = text(obj, where, *_URI)
         if uri is None:
             raise reject(where, _URI[0], "missing")
-        path = clean_path(uri)
-        route = classify(path)
-        seconds = number(obj, where, "rt", "request_time")
+        method = text(obj, where, "method", "request_method")
         request = text(obj, where, "request_id")
-        event = Event(
-            event_id=f"nginx:{request}" if request else content_id("nginx", obj),
-            time=_time(obj, where),
-            source="nginx",
-            category=route.category,
-            operation=route.operation,
-            tenant=text(obj, where, "tenant"),
-            principal=text(obj, where, "user", "remote_user", "key_id"),
-            src_ip=text(obj, where, "src_ip", "remote_addr"),
-            user_agent=text(obj, where, "ua", "user_agent", "http_user_agent"),
-            method=text(obj, where, "method", "request_method"),
-            endpoint=path,
-            model=route.model,
-            model_version=route.version,
-            request_ref=request,
-            input_bytes=integer(obj, where, "bytes_in", "request_length"),
-            latency_ms=None if seconds is None else round(seconds * 1000, 3),
-            status=integer(obj, where, "status", most=_MAX_STATUS),
-            decision=text(obj, where, "decision"),
-            trace_id=_trace_id(text(obj, where, "traceparent", "http_traceparent")),
-        )
-        return (event,)
+        key = text(obj, where, "key_id")
+        fields = {
+            "event_id": f"nginx:{request}" if request else content_id("nginx", obj),
+            "time": _time(obj, where),
+            "source": "nginx",
+            **target_of(uri, method)._asdict(),
+            "tenant": text(obj, where, "tenant"),
+            "principal": text(obj, where, "user", "remote_user") or key,
+            "key_id": key,
+            "src_ip": text(obj, where, "src_ip", "remote_addr"),
+            "host": text(obj, where, "server_name"),
+            "user_agent": text(obj, where, "ua", "user_agent", "http_user_agent"),
+            "method": method,
+            "request_ref": request,
+            "input_bytes": integer(obj, where, "bytes_in", "request_length"),
+            "latency_ms": milliseconds(number(obj, where, "rt", "request_time")),
+            "status": integer(obj, where, "status", most=_MAX_STATUS),
+            "decision": text(obj, where, "decision"),
+            "trace_id": trace_of(text(obj, where, "traceparent", "http_traceparent")),
+        }
+        return (build_event(without_secrets(fields, self._inputs)),)
 
 
 def _time(obj: Mapping[str, Any], where: Where) -> int:
@@ -119,19 +125,9 @@ def _time(obj: Mapping[str, Any], where: Where) -> int:
     if seconds is not None:
         if abs(seconds) >= _MILLISECONDS_FROM:
             seconds /= 1000
-        time, key = round(seconds * 1000) * 1000, _MSEC
-    else:
-        key = next((name for name in _ISO if obj.get(name)), _ISO[0])
-        iso = text(obj, where, *_ISO)
-        if iso is None:
-            raise reject(where, key, f"missing, and so is {_MSEC}")
-        time = from_iso(iso, key, where)
-    if not 0 <= time <= MAX_TIME:
-        raise reject(where, key, "must lie between 1970 and the year 10000")
-    return time
-
-
-def _trace_id(traceparent: str | None) -> str | None:
-    """The trace id, or None: the header comes from the client, a crooked one must not hide the request."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    return match[1] if match and match[1].strip("0") else None
+        return check_time(round(seconds * 1000) * 1000, _MSEC, where)
+    key = next((name for name in _ISO if obj.get(name)), _ISO[0])
+    iso = text(obj, where, *_ISO)
+    if iso is None:
+        raise reject(where, key, f"missing, and so is {_MSEC}")
+    return check_time(from_iso(iso, key, where), key, where)

@@ -48,7 +48,7 @@ class WatchConfig:
     source: str = AUTO
     options: Options | None = None
     batch_seconds: float = 1.0
-    lateness_seconds: float = 5.0
+    lateness_seconds: float = 10.0
     metrics: tuple[str, int] | None = None
     lake_days: int | None = None
     once: bool = False

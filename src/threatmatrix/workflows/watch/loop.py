@@ -12,6 +12,7 @@ from threatmatrix.workflows.watch.health import Health
 from threatmatrix.workflows.watch.journal import Batch
 from threatmatrix.workflows.watch.judging import Judge
 from threatmatrix.workflows.watch.keeping import Keeper
+from threatmatrix.workflows.watch.memory import Sweeps
 from threatmatrix.workflows.watch.metrics import Figures
 from threatmatrix.workflows.watch.patience import Patience
 from threatmatrix.workflows.watch.reading import Intake, Taken
@@ -52,6 +53,7 @@ class Loop:
         self._recorder, self._gathered = recorder, gathered
         self._figures, self._health, self._stop, self._say, self._step = figures, health, stop, say, on_step
         self._chores = chores
+        self._sweeps = Sweeps()
         self.patience = Patience(stop, health, say, lambda step: figures.retries.labels(step).inc())
         self._clock = time.monotonic()  # of the newest batch
         self._saved = time.monotonic()
@@ -81,11 +83,10 @@ class Loop:
             self._health.blind = self._intake.blind
             if came or self._due_without_events():
                 self._batch(taken, flush=not came and self._lake_waits())
-            elif not came:
-                self._chores()
+            self._chores()
             self._observe()
             quiet = 0 if came else quiet + 1
-            if self._intake.ended or (self._config.once and quiet >= _IDLE_ROUNDS and self._intake.idle):
+            if self._intake.ended or (self._config.once and quiet >= _IDLE_ROUNDS):
                 break
             if not taken.full:
                 self._stop.wait(began + self._pause - time.monotonic())
@@ -99,8 +100,9 @@ class Loop:
         whole = self._config.once or self._intake.ended
         taken = Taken()
         if whole and not self._stop.asked:
-            self._intake.finish()
-            taken = self._intake.take()
+            self._intake.finish()  # a last line without its newline, too, is a line now
+            while (taken := self._intake.take()).full:
+                self._batch(taken)
         if taken.positions or whole or not self._gathered.empty:
             self._batch(taken, flush=True, release=whole)
         self._save()
@@ -159,6 +161,7 @@ class Loop:
         self._say(BatchDone(batch.number, len(batch.events), tuple(judged.findings), seconds, total, behind, again))
         if not again:
             self._save_if_due()
+        self._sweeps.after(len(batch.events) + len(self.letters))
 
     def _due_without_events(self) -> bool:
         """Records wait for their partners, or events for the lake: time itself must go on in the journal."""

@@ -78,11 +78,6 @@ class Intake:
         return parsed
 
     @property
-    def idle(self) -> bool:
-        """Whether no source has anything that was not taken; what cannot be read does not count."""
-        return all(follower.ended or not follower.behind or follower.refused for follower in self.followers)
-
-    @property
     def ended(self) -> bool:
         return all(follower.ended for follower in self.followers)
 

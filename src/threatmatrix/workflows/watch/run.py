@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from threatmatrix.model.errors import RuleError
@@ -21,6 +21,7 @@ from threatmatrix.workflows.watch.health import Health, serve
 from threatmatrix.workflows.watch.judging import Judge
 from threatmatrix.workflows.watch.keeping import Keeper
 from threatmatrix.workflows.watch.loop import Loop, OnStep
+from threatmatrix.workflows.watch.memory import few_sweeps
 from threatmatrix.workflows.watch.metrics import Figures
 from threatmatrix.workflows.watch.reading import Intake
 from threatmatrix.workflows.watch.recording import Recorder
@@ -52,6 +53,7 @@ def run(
             stack.callback(stop.close)
         stack.enter_context(stop.on_signals())
         watch = _Watch(config, stack, stop, on_event, on_step)
+        stack.enter_context(few_sweeps())
         return watch.run()
 
 
@@ -89,7 +91,7 @@ class _Watch:
             stop=stop,
             say=on_event,
             on_step=on_step,
-            chores=Chores(self._lake, config.lake_days, on_event),
+            chores=self._open_chores(),
         )
 
     def run(self) -> WatchReport:
@@ -137,6 +139,13 @@ class _Watch:
             Joiner(sources=expected_sources(self._config.systems)),
             lateness=int(self._config.lateness_seconds * 1_000_000),
         ), refused
+
+    def _open_chores(self) -> Callable[[], None]:
+        if self._config.once:
+            return lambda: None
+        chores = Chores(self._config.home.lake, self._config.lake_days, self._say)
+        self._stack.callback(chores.close)
+        return chores
 
     def _open_recorder(self) -> Recorder:
         config = self._config

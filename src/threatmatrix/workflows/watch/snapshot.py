@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from threatmatrix.workflows.watch.durable import write_whole
 __all__ = ["load_snapshot", "save_snapshot"]
 
 _HINT = "Restore it from a backup; or remove the watch's folder: its logs are then read again from their start"
-_JSON = "json"
+_JSON, _RAW = "json", "raw"
 _DEEPEST = 64
+_NONE = type(None)
+_PLAIN = frozenset({_NONE, bool, int, float, str})
+_BYTES = frozenset({_NONE, bytes})
 
 
 def save_snapshot(path: Path, state: Mapping[str, Any]) -> int:
@@ -26,11 +29,15 @@ def save_snapshot(path: Path, state: Mapping[str, Any]) -> int:
 
     Raises OSError, TypeError for anything else in it.
     """
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    plain = _lift(state, arrays)
-    arrays[_JSON] = np.frombuffer(json.dumps(plain, separators=(",", ":")).encode("ascii"), np.uint8)
+    lifted = _Lifted()
+    plain = lifted.lift(state)
+    members = lifted.arrays
+    members[_RAW] = np.frombuffer(b"".join(lifted.chunks), np.uint8)
+    lifted.chunks.clear()
+    text = json.dumps(plain, separators=(",", ":"), check_circular=False)
+    members[_JSON] = np.frombuffer(text.encode("ascii"), np.uint8)
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
+    np.savez(content, allow_pickle=False, **members)
     view = content.getbuffer()
     try:
         write_whole(path, (view,))
@@ -44,7 +51,8 @@ def load_snapshot(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-        state = _lower(json.loads(found.pop(_JSON).tobytes()), found, 0)
+        plain, raw = json.loads(found.pop(_JSON).tobytes()), found.pop(_RAW).tobytes()
+        state = _lower(plain, found, raw, 0)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -54,35 +62,79 @@ def load_snapshot(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def _lift(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """JSON with arrays and bytes taken out, by number."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, bytes | np.ndarray):
-        name = str(len(arrays))
-        array = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
-        if array.dtype.hasobject:
-            raise TypeError("an array of objects cannot be kept")
-        arrays[name] = array
-        return {"$bytes" if isinstance(value, bytes) else "$array": name}
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) and not key.startswith("$") for key in value):
-            raise TypeError("a key that is no text, or begins with $, cannot be kept in a snapshot")
-        return {key: _lift(item, arrays) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_lift(item, arrays) for item in value]
-    raise TypeError(f"{type(value).__name__} cannot be kept in a snapshot")
+class _Lifted:
+    """JSON with arrays and bytes taken out: arrays by number, bytes by their place among all bytes.
+
+    Remembered events are lists of a hundred thousand plain values or short byte strings: those are looked at by type,
+    not one by one, and their bytes are no member of the file each.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.chunks: list[bytes] = []
+        self._size = 0
+
+    def lift(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, list | tuple):
+            return self._list(value)
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) and not key.startswith("$") for key in value):
+                raise TypeError("a key that is no text, or begins with $, cannot be kept in a snapshot")
+            return {key: self.lift(item) for key, item in value.items()}
+        if isinstance(value, bytes):
+            return {"$bytes": self._keep([value]), "length": len(value)}
+        return {"$array": self._member(value)}
+
+    def _list(self, value: Sequence[Any]) -> Any:
+        kinds = set(map(type, value))
+        if kinds <= _PLAIN:
+            return value
+        if kinds <= _BYTES:
+            return {"$bytes": self._keep(value), "lengths": [None if cell is None else len(cell) for cell in value]}
+        return list(map(self.lift, value))
+
+    def _keep(self, cells: Sequence[bytes | None]) -> int:
+        """Where they begin."""
+        start, data = self._size, b"".join(filter(None, cells))
+        self.chunks.append(data)
+        self._size += len(data)
+        return start
+
+    def _member(self, array: Any) -> str:
+        if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+            raise TypeError(f"{type(array).__name__} cannot be kept in a snapshot")
+        name = str(len(self.arrays))
+        self.arrays[name] = array
+        return name
 
 
-def _lower(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]], depth: int) -> Any:
+def _lower(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]], raw: bytes, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, list):
-        return [_lower(item, arrays, depth + 1) for item in value]
+        plain = set(map(type, value)) <= _PLAIN
+        return value if plain else [_lower(item, arrays, raw, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.keys() == {"$bytes"}:
-        return arrays[value["$bytes"]].tobytes()
-    if value.keys() == {"$array"}:
+    if "$bytes" in value:
+        one = "length" in value
+        cells = _cut(raw, value["$bytes"], [value["length"]] if one else value["lengths"])
+        return cells[0] if one else cells
+    if "$array" in value:
         return arrays[value["$array"]]
-    return {key: _lower(item, arrays, depth + 1) for key, item in value.items()}
+    return {key: _lower(item, arrays, raw, depth + 1) for key, item in value.items()}
+
+
+def _cut(raw: bytes, at: int, lengths: Sequence[int | None]) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    for length in lengths:
+        if length is None:
+            found.append(None)
+            continue
+        if length < 0 or at < 0 or at + length > len(raw):
+            raise ValueError("bytes beyond the end")
+        found.append(raw[at : at + length])
+        at += length
+    return found
