@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 from threatmatrix.telemetry.columns import to_table
 from threatmatrix.telemetry.lake import Lake, compaction, slicing
+from threatmatrix.telemetry.lake.reading import NEAR
 
 DAY = 86_400_000_000
 FIRST = 20_454 * DAY  # 2026-01-01
@@ -60,6 +61,12 @@ class Kept:
 def mentioned(event: Event, name: str) -> Event:
     named = [field for field in ("principal", "key_id", "session", "object") if getattr(event, field) == name]
     return dataclasses.replace(event, **dict.fromkeys(named, "gone"))
+
+
+def revises(event: Event, day: str, kept: Kept) -> bool:
+    """The same id, in the same folder, near in time: far from it the same id is another request's."""
+    same = (kept.event.event_id, kept.day) == (event.event_id, day)
+    return same and abs(kept.event.time - event.time) <= NEAR
 
 
 def is_of(event: Event, name: str) -> bool:
@@ -126,7 +133,7 @@ class Lakes(RuleBasedStateMachine):
             for kept_event in self.cleaned([event]):
                 if part:
                     self.revision_ids.add((day, part))
-                self.kept = [k for k in self.kept if (k.event.event_id, k.day) != (event.event_id, day)]
+                self.kept = [k for k in self.kept if not revises(kept_event, day, k)]
                 self.kept.append(Kept(kept_event, day))
 
     def place(self, event: Event) -> str:

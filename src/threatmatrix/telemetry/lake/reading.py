@@ -75,13 +75,16 @@ def from_parquet(root: Path, files: Sequence[Path], extra: str = "", where: str 
 def load_revisions(
     con: duckdb.DuckDBPyConnection, root: Path, days: Sequence[DayFiles], table: str = "_revisions"
 ) -> None:
-    """A temporary table of the newest revision of each event, with ``_folder`` (the day). They are few."""
+    """A temporary table of the revisions, with ``_folder`` (the day) and whether each is the ``_newest`` of its event.
+
+    They are few. An older one still hides what it revised, however far that lies from the newest.
+    """
     files = [path for day in days for path in day.newer]
     rows = from_parquet(root, files, f"{FOLDER_OF} AS _folder, filename AS _file, file_row_number AS _row")
     near = f"abs(n.time - r.time) <= {NEAR} AND (n._file, n._row) > (r._file, r._row)"
     newer = f"SELECT 1 FROM _every AS n WHERE n.event_id = r.event_id AND n._folder = r._folder AND {near}"  # noqa: S608
     con.execute(f"CREATE OR REPLACE TEMP TABLE _every AS {rows}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM _every AS r WHERE NOT EXISTS ({newer})")  # noqa: S608
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT *, NOT EXISTS ({newer}) AS _newest FROM _every AS r")  # noqa: S608
     con.execute("DROP TABLE _every")
 
 
@@ -92,7 +95,7 @@ def make_view(con: duckdb.DuckDBPyConnection, root: Path, days: Sequence[DayFile
     queries = [from_parquet(root, plain)] if plain else []
     if revised:
         load_revisions(con, root, revised)
-        queries.append(f"SELECT {COLUMNS} FROM _revisions")  # noqa: S608 - our own names
+        queries.append(f"SELECT {COLUMNS} FROM _revisions WHERE _newest")  # noqa: S608 - our own names
         if files := [path for day in revised for path in day.base]:
             kept = f"NOT EXISTS ({_REVISED})"
             queries.append(from_parquet(root, files, f"{FOLDER_OF} AS _folder", kept, hidden=True))

@@ -145,7 +145,7 @@ def _load(work: Work, piece: Piece, files: DayFiles, names: Sequence[Name]) -> N
     superseded = f"NOT EXISTS ({SUPERSEDED})" if files.revisions else ""
     queries = [from_parquet(work.root, piece.files, where=superseded)] if piece.files else []
     if files.revisions:
-        queries.append(f"SELECT {COLUMNS} FROM _revisions")  # noqa: S608 - our own names
+        queries.append(f"SELECT {COLUMNS} FROM _revisions WHERE _newest")  # noqa: S608 - our own names
     events = f"SELECT * FROM ({' UNION ALL '.join(queries)}) WHERE {piece.slice.condition}"  # noqa: S608
     work.con.execute(f"CREATE OR REPLACE TEMP TABLE slice AS {without(names, events)}")
 
