@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.telemetry.log_records import options
 
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.event import EVENT_COLUMNS, Event
@@ -26,9 +27,16 @@ def test_gateway_gives_every_field(record: Build) -> None:
     expected.pop("v")
     expected.update(source="gateway", input_vec=bytes([1, 255, 128, 0]), output_scores=(0.75, 0.25))
     expected["input_vec_prev"] = bytes([2, 3])
+    assert expected.pop("input_raw")
+    expected["input_raw"] = None  # kept only where somebody asks
     assert {name: getattr(event, name) for name in EVENT_COLUMNS} == expected
     assert event == Event(**expected)
     assert hash(event) == hash(Event(**expected))
+
+
+def test_gateway_keeps_a_raw_input_only_where_somebody_asks(record: Build) -> None:
+    (event,) = get_reader("gateway", options()).parse(record("gateway"), Where())
+    assert event.input_raw == record("gateway")["input_raw"]
 
 
 def test_gateway_null_and_unknown_keys_say_nothing(record: Build) -> None:
