@@ -42,7 +42,6 @@ def read_csv(log: LogFile, table: Table, parser: LineParser, out: list[Event]) -
 
     Raises InputError where a column that is needed is missing or a name stands twice in the first line.
     """
-    csv.field_size_limit(MAX_LINE)  # of the whole process; the module knows no other
     lines = _Lines(log)
     columns = table.columns or _header(log, lines, table)
     missing = sorted(table.needs - set(columns))
@@ -117,6 +116,7 @@ def _row(lines: _Lines, delimiter: str) -> tuple[list[str], int, str]:
             taken += 1
             yield raw.rstrip(b"\r").decode("utf-8", "replace") + "\n"
 
+    before = csv.field_size_limit(MAX_LINE)  # of the whole process, where others rely on it: only for this row
     try:
         row = next(csv.reader(texts(), delimiter=delimiter, strict=True), [])
     except csv.Error as error:
@@ -124,6 +124,8 @@ def _row(lines: _Lines, delimiter: str) -> tuple[list[str], int, str]:
         if unended and taken > 1:
             lines.alone = taken  # looked at once in vain: not again from each of these lines
         return [], 1, _UNENDED if unended else "a quote inside a field, or a field that is too long"
+    finally:
+        csv.field_size_limit(before)
     if size > MAX_LINE:
         return [], taken, f"longer than {MAX_LINE // 2**20} MiB"
     return row, taken, ""
