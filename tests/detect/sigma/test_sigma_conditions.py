@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.detect.sigma.rule_makers import compiled, event, feed, fires, rule, selection
 
 from threatmatrix.detect.sigma.ir import Leaf
-from threatmatrix.detect.sigma.sql import condition, scan
+from threatmatrix.detect.sql.scan import condition, scan
 from threatmatrix.model.errors import UnknownNameError
 from threatmatrix.model.event import Event
 

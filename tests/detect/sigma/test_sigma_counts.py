@@ -17,7 +17,7 @@ from tests.detect.sigma.rule_makers import SECOND, START, compiled, count, event
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
-from threatmatrix.detect.sigma.sql import episodes
+from threatmatrix.detect.sql.scan import episodes
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.event import Event
 
@@ -105,7 +105,8 @@ def test_a_finding_explains_itself() -> None:
     ruleset = compiled(BASE, described)
     (finding,) = feed(ruleset, [probe(n, n) for n in range(4)]).values()
     assert finding.explanation == (
-        "Somebody tries and tries: 4 events by mallory on model digits within 3 s (the rule asks for 3 within 1m)."
+        "Somebody tries and tries: 4 events by mallory on model digits within 3 s"
+        " (the rule asks for at least 3 events within 1m)."
     )
     assert (finding.severity.name, finding.confidence, finding.system) == ("high", 0.7, "reader")
     assert finding.details["group"] == {"principal": "mallory"}

@@ -22,8 +22,8 @@ from threatmatrix.detect.engines.episodes import EpisodeFindings
 from threatmatrix.detect.engines.matches import MatchFindings
 from threatmatrix.detect.engines.visibility import blind_spots, runnable, sightings
 from threatmatrix.detect.sigma.compile import RuleSet
-from threatmatrix.detect.sigma.ir import EventRule
-from threatmatrix.detect.sigma.sql import scan
+from threatmatrix.detect.sigma.rules import EventRule
+from threatmatrix.detect.sql.scan import scan
 from threatmatrix.detect.state import State, check, header, understood
 from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import Finding, NoVisibility
@@ -55,7 +55,7 @@ class RuleEngine:
             (one.rules, EpisodeFindings(one, lateness, [by_key[key] for key in one.rules])) for one in correlations
         ]
         self._connection = _database(os.getpid()).cursor()
-        self._batch = Batch(self._connection, "batch", {"category"}.union(*(rule.needs for rule in rules)))
+        self._batch = Batch(self._connection, "batch", {"category"}.union(*(rule.reads for rule in rules)))
 
     def __enter__(self) -> RuleEngine:
         return self

@@ -1,7 +1,7 @@
 """Sliding counts: which groups reached the count, merged into episodes.
 
 An event fires where the one ``minimum - 1`` before it is at most ``timespan`` older (both ends included). Firing events
-at most ``timespan`` apart make one episode (``detect.sigma.sql.episodes`` says the same of a table at rest). Events are
+at most ``timespan`` apart make one episode (``detect.sql.scan.episodes`` says the same of a table at rest). Events are
 taken one at a time in the order of their arrival, so that what is found cannot depend on how they were cut into
 batches; what an event costs grows with the logarithm of its group, and for a late one with ``minimum``.
 """
@@ -19,7 +19,7 @@ from threatmatrix.detect.engines.episode_state import keep_episodes, keep_groups
 from threatmatrix.detect.engines.evidence import Evidence, make_finding, row_of
 from threatmatrix.detect.engines.groups import Episode, Group, HotRows, Key
 from threatmatrix.detect.engines.identity import identity, stable_id
-from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.detect.state import State
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.event import EVENT_COLUMNS, Event
@@ -40,13 +40,14 @@ class EpisodeFindings:
     that arrived within ``lateness`` and one timespan before it, by the clock of the counted events.
     """
 
-    def __init__(self, rule: EventCountRule, lateness: int, rules: Sequence[EventRule] = ()) -> None:
+    def __init__(self, rule: Correlation, lateness: int, rules: Sequence[EventRule] = ()) -> None:
         self._rule = rule
+        self._minimum = rule.minimum or 1
         self.identity = identity(rule.meta.detector, rule, *rules)
         self._keep = lateness + rule.timespan
         self._clock = Clock(self._keep)
         self._key_of = [_getter(name) for name in rule.group_by]
-        self._hot = HotRows(self._keep, rule.minimum, self._let_go)
+        self._hot = HotRows(self._keep, self._minimum, self._let_go)
         self._open: OrderedDict[str, tuple[Group, Episode]] = OrderedDict()  # the one that grew longest ago first
         self._grown: dict[str, tuple[Group, Episode]] = {}  # since the last findings
 
@@ -115,7 +116,7 @@ class EpisodeFindings:
 
     def _spans(self, group: Group, place: int) -> Iterator[tuple[int, int]]:
         """(started, time) of the events that fire now that there is a row at ``place``: itself or later ones."""
-        rows, back, timespan = group.rows, self._rule.minimum - 1, self._rule.timespan
+        rows, back, timespan = group.rows, self._minimum - 1, self._rule.timespan
         time = rows[place].time
         for at in range(max(place, back), min(place + back + 1, len(rows))):
             fired = rows[at].time
@@ -155,7 +156,7 @@ class EpisodeFindings:
         # The start's time stands for the first event: of several at the same time, which is first depends on portions.
         finding_id = stable_id(self._rule.meta.detector, *group.key, started)
         opened = group.rows[first]
-        alarm = group.rows[first + self._rule.minimum - 1]
+        alarm = group.rows[first + self._minimum - 1]
         return Episode(finding_id, started, fired, fired, 0, opened, alarm, Evidence(opened, opened))
 
     def _gather(self, group: Group, episode: Episode, stamp: int) -> None:
@@ -174,8 +175,8 @@ class EpisodeFindings:
     def _set_alarm(self, group: Group, episode: Episode) -> None:
         """The event that completes the first window; a late event can move it."""
         first = bisect_left(group.rows, (episode.started,))
-        window = group.rows[first : first + self._rule.minimum]
-        if len(window) == self._rule.minimum and window[0].time == episode.started:  # else: no longer hot, and settled
+        window = group.rows[first : first + self._minimum]
+        if len(window) == self._minimum and window[0].time == episode.started:  # else: no longer hot, and settled
             episode.alarm = window[-1]
 
     def _forget(self) -> None:
@@ -195,7 +196,7 @@ class EpisodeFindings:
         rule = self._rule
         details: dict[str, Any] = {
             "group": dict(zip(rule.group_by, group.key, strict=True)),
-            "minimum": rule.minimum,
+            "minimum": self._minimum,
             "timespan_seconds": rule.timespan // 1_000_000,
         }
         if episode.merged_into:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
 from threatmatrix.detect.sigma.levels import confidence_of, severity_of
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.model.detection import Finding, PrincipalShare
 from threatmatrix.model.event import Event
 
@@ -90,7 +90,7 @@ def _tally(counts: Counter[str], more: Iterable[tuple[str, int]]) -> None:
 
 
 def make_finding(
-    rule: EventRule | EventCountRule,
+    rule: EventRule | Correlation,
     finding_id: str,
     evidence: Evidence,
     alarm: Row,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 
-from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
 
 __all__ = ["identity", "stable_id"]
 
@@ -17,7 +17,7 @@ def stable_id(*parts: str | int | None) -> str:
     return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def identity(detector: str, *rules: EventRule | EventCountRule) -> str:
+def identity(detector: str, *rules: EventRule | Correlation) -> str:
     """Names a detector together with all that its rules say, wherever their files lie.
 
     State is only taken over by a detector of the same identity: of a rule that was changed, nobody knows what it

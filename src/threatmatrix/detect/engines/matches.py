@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threatmatrix.detect.engines.evidence import Evidence, Row, make_finding, row_of
 from threatmatrix.detect.engines.identity import identity, stable_id
 from threatmatrix.detect.engines.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
-from threatmatrix.detect.sigma.ir import EventRule
+from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.state import State, ints, ints_of, names, names_of, texts, texts_of
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.event import Event

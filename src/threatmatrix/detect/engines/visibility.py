@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from threatmatrix.detect.sigma.compile import RuleSet
-from threatmatrix.detect.sigma.ir import EventCountRule, EventRule, Meta
+from threatmatrix.detect.sigma.rules import Correlation, EventRule, Meta
 from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import NoVisibility
 from threatmatrix.model.event import EVENT_COLUMNS
@@ -14,9 +14,9 @@ from threatmatrix.model.event import EVENT_COLUMNS
 __all__ = ["blind_spots", "runnable", "sightings"]
 
 
-def runnable(ruleset: RuleSet) -> tuple[list[EventRule], list[EventCountRule]]:
+def runnable(ruleset: RuleSet) -> tuple[list[EventRule], list[Correlation]]:
     """The rules and correlations that name only fields that an event has."""
-    rules = [rule for rule in ruleset.rules if rule.needs <= EVENT_COLUMNS.keys()]
+    rules = [rule for rule in ruleset.rules if rule.reads <= EVENT_COLUMNS.keys()]
     keys = {rule.meta.key for rule in rules}
     correlations = [
         correlation
@@ -54,12 +54,12 @@ def _sighting(
 ) -> Sighting:
     # Several rules feed one count: it is blind only where each of them is.
     rule = min(rules, key=lambda each: len(_lacking(each, group_by, seen)))
-    needs = (f"events of category {rule.category}", *sorted(rule.needs | group_by))
+    needs = (f"events of category {rule.category}", *sorted(rule.reads | group_by))
     return Sighting(meta.detector, meta.title, meta.technique, needs, _lacking(rule, group_by, seen))
 
 
 def _lacking(rule: EventRule, group_by: frozenset[str], seen: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    needs = rule.needs | group_by
+    needs = rule.reads | group_by
     if rule.category not in seen:
         unknown = sorted(needs - EVENT_COLUMNS.keys())
         return (f"events of category {rule.category}", *unknown)

@@ -1,5 +1,7 @@
-"""Sigma rules: read (``documents``), refused or accepted (``guard``), compiled (``compile``), written as SQL (``sql``).
+"""Sigma rules, from text to the intermediate form; what becomes of that is the room of ``detect.sql`` and the engines.
 
-The way of a rule: text → guarded YAML → pySigma → the intermediate form of ``ir`` → an SQLGlot tree, whose leaves
-come from the table of one dialect (``dialects``). docs/rules.md says what of Sigma is supported.
+The way of a rule: text → guarded YAML (``documents``) → refused or accepted (``guard``) → logsource and fields mapped
+(``pipelines``) → pySigma → conditions (``ir``) and rules (``rules``) over a ``schema``. ``translate`` reads rules for
+single events, ``correlate`` correlations; ``compile`` makes a rule set of many files. docs/rules.md says what of Sigma
+is supported.
 """

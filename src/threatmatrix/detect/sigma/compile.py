@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from threatmatrix.detect.sigma.correlate import correlation_rule
 from threatmatrix.detect.sigma.documents import Document, read_documents
 from threatmatrix.detect.sigma.guard import check_document
-from threatmatrix.detect.sigma.ir import EventCountRule, EventRule
-from threatmatrix.detect.sigma.translate import event_count_rule, event_rule
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
+from threatmatrix.detect.sigma.schema import EVENTS, Schema
+from threatmatrix.detect.sigma.translate import event_rule
 from threatmatrix.model.errors import RuleError
 from threatmatrix.model.matrix import RuleSource
 
@@ -20,8 +22,9 @@ class RuleSet:
     """Compiled rules; ``refused`` holds one RuleError for each document that cannot be run as it is written."""
 
     rules: tuple[EventRule, ...] = ()
-    correlations: tuple[EventCountRule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
     refused: tuple[RuleError, ...] = ()
+    schema: Schema = EVENTS
 
 
 def compile_rules(sources: Sequence[RuleSource], *, strict: bool = False) -> RuleSet:
@@ -41,7 +44,7 @@ class _Collector:
         self._strict = strict
         self._refused: list[RuleError] = []
         self._rules: dict[str, EventRule] = {}
-        self._correlations: dict[str, tuple[Document, EventCountRule]] = {}
+        self._correlations: dict[str, tuple[Document, Correlation]] = {}
         self._names: dict[str, str] = {}  # a rule's key and name → its key
         self._refused_names: set[str] = set()
 
@@ -63,7 +66,7 @@ class _Collector:
     def _compile(self, document: Document) -> None:
         check_document(document)
         if "correlation" in document.raw:
-            correlation = event_count_rule(document)
+            correlation = correlation_rule(document)
             self._register(document, correlation)
             self._correlations[correlation.meta.key] = (document, correlation)
         else:
@@ -71,7 +74,7 @@ class _Collector:
             self._register(document, rule)
             self._rules[rule.meta.key] = rule
 
-    def _register(self, document: Document, rule: EventRule | EventCountRule) -> None:
+    def _register(self, document: Document, rule: EventRule | Correlation) -> None:
         names = {rule.meta.key, rule.meta.name} - {""}
         for name in names:
             if name in self._names:
@@ -85,7 +88,7 @@ class _Collector:
         self._refused.append(error)
 
     def finish(self) -> RuleSet:
-        correlations: list[EventCountRule] = []
+        correlations: list[Correlation] = []
         silent: set[str] = set()
         for document, correlation in self._correlations.values():
             try:

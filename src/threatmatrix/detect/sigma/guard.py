@@ -15,12 +15,10 @@ from typing import Any
 from threatmatrix.detect.sigma.documents import Document
 from threatmatrix.model.event import CATEGORIES
 
-__all__ = ["MODIFIERS", "check_correlation", "check_document", "check_event_rule"]
+__all__ = ["MODIFIERS", "check_document", "check_event_rule"]
 
 MODIFIERS = ("all", "cased", "contains", "endswith", "startswith")
-CONDITIONS = ("gte", "gt")
 TAXONOMIES = ("sigma", "threatmatrix")
-TIMESPAN = re.compile(r"[1-9][0-9]{0,8}[smhdw]")
 
 MAX_CONDITION = 4096  # characters
 MAX_NESTING = 32  # parentheses and nots in a condition
@@ -172,47 +170,3 @@ def _selected(document: Document, pattern: str, sizes: dict[str, int]) -> list[s
     if not names:
         raise document.refuse(f"selector {pattern!r} matches no search identifier", "detection", "condition")
     return names
-
-
-def check_correlation(document: Document) -> None:
-    """Refuse every correlation but a sliding event_count."""
-    correlation = document.raw.get("correlation")
-    if not isinstance(correlation, dict):
-        raise document.refuse("a correlation is a mapping", "correlation")
-    kind = correlation.get("type")
-    if kind != "event_count":
-        problem = f"correlation type {kind!r} is not supported"
-        raise document.refuse(problem, "correlation", "type", choices=("event_count",))
-    if correlation.get("aliases"):
-        raise document.refuse("aliases are not supported", "correlation", "aliases")
-    rules = correlation.get("rules")
-    if not (rules and _is_texts(rules)):
-        raise document.refuse("names the rules that are counted, by name or id", "correlation", "rules")
-    if not _is_texts(correlation.get("group-by", [])):
-        raise document.refuse("is a list of field names", "correlation", "group-by")
-    timespan = correlation.get("timespan")
-    if not isinstance(timespan, str) or not TIMESPAN.fullmatch(timespan):
-        problem = f"timespan {timespan!r} is not supported"
-        raise document.refuse(problem, "correlation", "timespan", hint="A number and one of s, m, h, d, w, such as 5m")
-    for holder in (document.raw, correlation):
-        if not isinstance(holder.get("generate", False), bool):
-            raise document.refuse("is true or false", "correlation", "generate")
-    _check_count(document, correlation.get("condition"))
-
-
-def _check_count(document: Document, condition: Any) -> None:
-    path = ("correlation", "condition")
-    if not isinstance(condition, dict) or not condition:
-        raise document.refuse("is a mapping such as gte: 100", *path, choices=CONDITIONS)
-    for operator, count in condition.items():
-        if operator not in CONDITIONS:
-            problem = f"correlation condition {operator!r} is not supported: a sliding count passes any number it can"
-            raise document.refuse(problem, *path, operator, choices=CONDITIONS)
-        if type(count) is not int or count < (1 if operator == "gte" else 0):
-            raise document.refuse("is a whole number that needs at least one event", *path, operator)
-    if len(condition) > 1:
-        raise document.refuse("one of gte and gt, not both", *path)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))

@@ -1,31 +1,73 @@
-"""The intermediate form: what a Sigma rule means, independent of pySigma's classes and of any SQL dialect.
+"""The intermediate form of a condition: what it means, independent of pySigma's classes and of any SQL dialect.
 
 A condition is a tree of :class:`And`, :class:`Or` and :class:`Not` over :class:`Leaf`. It is two-valued: a leaf on a
-field that the event does not have is false, so its negation is true (Sigma specification, "Field Existence").
+field that the event does not have is false, so its negation is true (Sigma specification, "Field Existence"); only
+``absent`` is true of such a field. Modifiers that change the value (``base64offset``, ``utf16``, ``windash``,
+``expand`` …) are gone here: their values are written out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
-__all__ = ["And", "EventCountRule", "EventRule", "Leaf", "Meta", "Node", "Not", "Op", "Or", "leaves"]
+__all__ = ["And", "Leaf", "Node", "Not", "Op", "Or", "Part", "Pattern", "Value", "Wild", "leaves"]
 
-_FIRST_SENTENCE = re.compile(r"\s*(.+?)(?:[.!?](?:\s|$)|$)", re.DOTALL)
 
-Op = Literal["equals", "contains", "startswith", "endswith", "present"]
+class Wild(Enum):
+    """A wildcard inside a value."""
+
+    ANY = "*"  # any number of characters
+    ONE = "?"  # exactly one
+
+
+Pattern = tuple["str | Wild", ...]
+"""Literal texts and wildcards in turn; never two texts beside each other, and no empty text."""
+
+Value = str | int | float | Pattern
+
+Op = Literal[
+    "equals",  # value: str or number; and for DOUBLE or BIGINT columns a number
+    "contains",  # value: str
+    "startswith",
+    "endswith",
+    "matches",  # value: Pattern, for wildcards that the four above cannot say; the whole text must match
+    "regex",  # value: str, RE2 syntax with its flags written inside, (?i) …; searched anywhere in the text; cased
+    "cidr",  # value: str, the network in canonical form, 10.0.0.0/8 or 2001:db8::/32
+    "lt",
+    "lte",
+    "gt",
+    "gte",  # value: number; a text column is compared as the number that it spells, and is false where it spells none
+    "present",  # the field has a value (which may be the empty text); ``value`` is ""
+    "absent",  # it has none; ``value`` is ""
+    "same",  # fieldref: value names another field; equal, folded unless ``cased``
+    "same_contains",  # the field's text contains the other field's
+    "same_startswith",
+    "same_endswith",
+]
+
+Part = Literal["minute", "hour", "day", "week", "month", "year"]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One comparison of a field with a value. ``present`` (Sigma's lone ``*``) ignores ``value``."""
+    """One comparison of a field with a value. Text is compared without case unless ``cased``.
+
+    ``part``: the comparison is with that part of the field, a time in µs, read in UTC (week: ISO 8601).
+    """
 
     field: str
     op: Op
-    value: str | int | float = ""
+    value: Value = ""
     cased: bool = False
+    part: Part | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        return (self.field, str(self.value)) if self.op.startswith("same") else (self.field,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,70 +92,6 @@ class Not:
 
 
 Node = And | Or | Not | Leaf
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
-    """What a rule says about itself. ``key`` is its id, else its name, else its title: unique in a rule set."""
-
-    key: str
-    title: str
-    technique: str  # slug, from the folder that the rule lies in
-    file: str
-    description: str = ""
-    level: str = ""  # Sigma's level, or empty
-    name: str = ""
-    tags: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    falsepositives: tuple[str, ...] = ()
-
-    @property
-    def detector(self) -> str:
-        return f"rule:{self.key}"
-
-    def explain(self) -> str:
-        """What a match means, for an analyst: the first sentence of the description, without its full stop."""
-        match = _FIRST_SENTENCE.match(self.description)
-        return " ".join((match[1] if match else self.title).split())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRule:
-    """A Sigma rule: true or false of a single event of its category."""
-
-    meta: Meta
-    category: str
-    condition: Node
-    silent: bool = False  # referred to by a correlation without ``generate``: no findings of its own
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The fields that the condition reads."""
-        return frozenset(leaf.field for leaf in leaves(self.condition))
-
-    def explain(self, figures: str) -> str:
-        """One sentence for a finding: what a match means, and what was seen (``figures``)."""
-        return f"{self.meta.explain()}: {figures}."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventCountRule:
-    """A Sigma correlation of type event_count: at least ``minimum`` events within ``timespan`` (µs, sliding).
-
-    An event counts once, however many of ``rules`` it matches. Events whose value of a ``group_by`` field is absent
-    belong to no group and are not counted.
-    """
-
-    meta: Meta
-    rules: tuple[str, ...]  # keys of event rules
-    group_by: tuple[str, ...]
-    timespan: int  # µs
-    minimum: int  # gte N → N, gt N → N + 1
-    timespan_text: str  # as written, for a sentence
-
-    def explain(self, figures: str) -> str:
-        """One sentence for a finding: what a match means, what was seen (``figures``), and what was asked for."""
-        return f"{self.meta.explain()}: {figures} (the rule asks for {self.minimum} within {self.timespan_text})."
 
 
 def leaves(node: Node) -> Iterator[Leaf]:

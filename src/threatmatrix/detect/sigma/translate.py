@@ -6,22 +6,21 @@ import math
 from typing import Any
 
 from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
-from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule, SigmaRuleBase
 from sigma.types import SigmaCasedString, SigmaNumber, SigmaString, SpecialChars
 
 from threatmatrix.detect.sigma.documents import Document
-from threatmatrix.detect.sigma.guard import check_correlation, check_event_rule
-from threatmatrix.detect.sigma.ir import And, EventCountRule, EventRule, Leaf, Meta, Node, Not, Op, Or
+from threatmatrix.detect.sigma.guard import check_event_rule
+from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Op, Or
+from threatmatrix.detect.sigma.rules import EventRule, Meta
 from threatmatrix.model.event import EVENT_COLUMNS
 
-__all__ = ["event_count_rule", "event_rule"]
+__all__ = ["PARSE_ERRORS", "event_rule", "first_line", "meta_of"]
 
 # What pySigma raises on a document that passed the guard but not pySigma's own checks.
-_PARSE_ERRORS = (SigmaError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+PARSE_ERRORS = (SigmaError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _INT64 = 2**63
-_SECOND = 1_000_000
 
 
 def event_rule(document: Document) -> EventRule:
@@ -30,41 +29,17 @@ def event_rule(document: Document) -> EventRule:
     try:
         rule = SigmaRule.from_dict(document.raw)
         tree = rule.detection.parsed_condition[0].parsed
-    except _PARSE_ERRORS as error:
-        raise document.refuse(_first_line(error)) from error
+    except PARSE_ERRORS as error:
+        raise document.refuse(first_line(error)) from error
     category = str(document.raw["logsource"]["category"])
-    return EventRule(meta=_meta(document, rule), category=category, condition=_node(document, tree))
+    return EventRule(meta=meta_of(document, rule), category=category, condition=_node(document, tree))
 
 
-def event_count_rule(document: Document) -> EventCountRule:
-    """Translate a correlation; ``rules`` still holds names and ids as written. Raises RuleError."""
-    check_correlation(document)
-    try:
-        rule = SigmaCorrelationRule.from_dict(document.raw)
-    except _PARSE_ERRORS as error:
-        raise document.refuse(_first_line(error)) from error
-    correlation = document.raw["correlation"]
-    group_by = tuple(dict.fromkeys(rule.group_by or ()))
-    for name in group_by:
-        if EVENT_COLUMNS.get(name, "VARCHAR") not in {"VARCHAR", "BIGINT"}:
-            problem = f"cannot group by {name!r}: only text and whole numbers have equal values"
-            raise document.refuse(problem, "correlation", "group-by")
-    (operator, count), *_ = correlation["condition"].items()
-    return EventCountRule(
-        meta=_meta(document, rule),
-        rules=tuple(reference.reference for reference in rule.rules or ()),
-        group_by=group_by,
-        timespan=rule.timespan.seconds * _SECOND,
-        minimum=count + (operator == "gt"),
-        timespan_text=rule.timespan.spec,
-    )
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _meta(document: Document, rule: SigmaRuleBase) -> Meta:
+def meta_of(document: Document, rule: SigmaRuleBase) -> Meta:
     for key in ("fields", "falsepositives"):
         if not all(isinstance(item, str) for item in document.raw.get(key) or ()):
             raise document.refuse("is a list of texts", key)
@@ -76,6 +51,7 @@ def _meta(document: Document, rule: SigmaRuleBase) -> Meta:
         description=rule.description or "",
         level=str(rule.level or ""),
         name=rule.name or "",
+        status=str(rule.status or ""),
         tags=tuple(str(tag) for tag in rule.tags),
         fields=tuple(rule.fields),
         falsepositives=tuple(rule.falsepositives),

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
-from threatmatrix.detect.sigma.dialects import Dialect, dialect_named
-from threatmatrix.detect.sigma.ir import And, EventCountRule, EventRule, Leaf, Node, Not, Or, leaves
+from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Or, leaves
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
+from threatmatrix.detect.sql.dialects import Dialect, dialect_named
 from threatmatrix.model.event import EVENT_COLUMNS
 
 __all__ = ["condition", "episodes", "scan"]
@@ -46,7 +47,7 @@ def scan(rules: Sequence[EventRule], table: str, position: str, dialect: str = "
     return matched.where(_joined(exp.Or, [flag.copy() for flag in flags]), copy=False).sql(table_of.name, copy=False)
 
 
-def episodes(rule: EventCountRule, table: str, group: Sequence[str], dialect: str = "duckdb") -> str:
+def episodes(rule: Correlation, table: str, group: Sequence[str], dialect: str = "duckdb") -> str:
     """SELECT group…, started, fired, last of the episodes of a sliding count over ``table`` (group…, time).
 
     An event fires where the one ``minimum - 1`` before it is at most ``timespan`` older (both ends included). Firing
@@ -57,6 +58,7 @@ def episodes(rule: EventCountRule, table: str, group: Sequence[str], dialect: st
     keys = [_column(name) for name in group]
     time, started, gap, episode = (_column(name) for name in ("time", "started", "gap", "episode"))
     span = exp.Literal.number(rule.timespan)
+    assert rule.minimum is not None
     windows = exp.select(*keys, time, exp.alias_(_lag(time, rule.minimum - 1, keys), "started", quoted=True))
     fired = exp.LTE(this=exp.Sub(this=time, expression=started), expression=span)
     firing = exp.select(
