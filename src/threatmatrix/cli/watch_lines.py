@@ -56,6 +56,8 @@ class WatchLines:
         for file, reason in report.refused.items():
             if reason not in self._told:
                 warn(f"{file}: not read: {reason}")
+        for error in report.rules_refused:
+            warn(f"rule refused: {error}")
         for blind in report.no_visibility:
             warn(f"{blind.title}: {blind.reason}")
         findings = sum(report.findings.values())

@@ -9,12 +9,10 @@ from threatmatrix.telemetry.columnar.plan import KEY, KINDS, Kind, Plan, Told
 from threatmatrix.telemetry.columnar.sql import first_text, integer_up_to, iso_time, literal, rounds
 from threatmatrix.telemetry.columns import quote_name as q
 from threatmatrix.telemetry.readers.base import MAX_INT, MAX_TIME, without_secrets
-from threatmatrix.telemetry.readers.mapping_file import UNITS, FieldMapping, Place
+from threatmatrix.telemetry.readers.mapping_file import UNITS, WORDS, FieldMapping, Place
 from threatmatrix.telemetry.readers.paths import clean_path
 
 __all__ = ["mapping_plan"]
-
-_WORDS = {"outcome": ("success", "failure"), "decision": ("allow", "deny")}
 
 
 def mapping_plan(mapping: FieldMapping) -> Plan | None:
@@ -48,9 +46,9 @@ def _field(name: str, key: str) -> tuple[str, list[str]]:
     if kind != "text":
         return q(key), []
     text = first_text(key)
-    if name not in _WORDS:
+    if name not in WORDS:
         return text, []
-    return text, [f"({text} IS NULL OR {text} IN ({', '.join(map(literal, _WORDS[name]))}))"]
+    return text, [f"({text} IS NULL OR {text} IN ({', '.join(map(literal, WORDS[name]))}))"]
 
 
 def _all_keys(mapping: FieldMapping) -> dict[str, Kind] | None:

@@ -89,11 +89,6 @@ class Past:
                 packed = path, content
         return packed
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether the last look could not be finished, because files were being renamed or packed."""
-        return self._since is not None
-
     def expect(self, logs: Sequence[Generation]) -> None:
         """From now on, until all is settled, generations younger than all of these are new."""
         seen = [mark.written for mark in self._done] + [log.mark.written for log in logs]

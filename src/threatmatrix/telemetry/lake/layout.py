@@ -103,11 +103,6 @@ def day_name(number: int) -> str:
     return f"day={_EPOCH + timedelta(days=min(max(number, _FIRST), _LAST))}"
 
 
-def day_number(day: str) -> int:
-    """``YYYY-MM-DD`` → days since 1970-01-01. Raises ValueError."""
-    return (date.fromisoformat(day) - _EPOCH).days
-
-
 def ulid() -> str:
     """26 characters: milliseconds, then 80 random bits; names sort by the time of writing."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
