@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -49,7 +49,8 @@ def ingest(
     """
     from threatmatrix.cli.lake_tables import show_ingest
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
-    from threatmatrix.workflows.feeding import declared_logs
+    from threatmatrix.telemetry.readers import NOTHING_ASKED
+    from threatmatrix.workflows.feeding import Log, declared_logs
     from threatmatrix.workflows.ingest import IngestProgress
     from threatmatrix.workflows.ingest import ingest as workflow
 
@@ -57,6 +58,12 @@ def ingest(
     home = settings.open_home().ensure()
     described = settings.load_systems(systems)
     letters = DeadLetterFile(dead_letters or home.dead_letters, keep_raw=keep_raw)
+    if files:
+        options = settings.reader_options(described, mapping=mapping, keep=keep_raw)
+        logs: list[Path | Literal["-"] | Log] = ["-" if name == "-" else Path(name) for name in files]
+    else:
+        options = NOTHING_ASKED
+        logs = [*declared_logs(home, described, source=source, mapping=mapping, keep_raw=keep_raw)]
     with letters, home.open_lake() as lake, progress(quiet=settings.quiet) as shown:
         stage = ""
 
@@ -68,12 +75,12 @@ def ingest(
             shown.step(done.events)
 
         report = workflow(
-            ["-" if name == "-" else Path(name) for name in files or declared_logs(described)],
+            logs,
             lake=lake,
             home=home.root,
             systems=described,
             source=source,
-            options=settings.reader_options(described, mapping=mapping, keep=keep_raw),
+            options=options,
             dead_letters=letters,
             join=join,
             workers=workers,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from threatmatrix.cli.options import CalibrationFile, KeepRaw, Mapping, Source, SystemsFile
 from threatmatrix.cli.settings import settings_of
 from threatmatrix.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from threatmatrix.workflows.feeding import Log
 
 __all__ = ["register"]
 
@@ -82,6 +86,7 @@ def watch(
     its state and leaves with 0; started again, it goes on where it stopped.
     """
     from threatmatrix.cli.watch_lines import WatchLines
+    from threatmatrix.telemetry.readers import NOTHING_ASKED
     from threatmatrix.workflows import watch as workflow
     from threatmatrix.workflows.calibrate import load_calibrations
     from threatmatrix.workflows.feeding import check_there, declared_logs
@@ -89,7 +94,12 @@ def watch(
     settings = settings_of(ctx)
     home = settings.open_home().ensure()
     described = settings.load_systems(systems)
-    named = sources or declared_logs(described)
+    named: Sequence[str | Log]
+    if sources:
+        named, options = sources, settings.reader_options(described, mapping=mapping, keep=keep_raw)
+    else:
+        named = declared_logs(home, described, source=source, mapping=mapping, keep_raw=keep_raw)
+        options = NOTHING_ASKED  # each says what it asks for
     if once and sources:
         check_there(sources)
     library = settings.load_library()
@@ -101,7 +111,7 @@ def watch(
         systems=described,
         calibrations=load_calibrations(calibration or home.calibration, must_exist=calibration is not None),
         source=source,
-        options=settings.reader_options(described, mapping=mapping, keep=keep_raw),
+        options=options,
         batch_seconds=interval,
         lateness_seconds=lateness,
         metrics=_address(metrics) if metrics else None,

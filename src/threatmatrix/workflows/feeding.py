@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from threatmatrix.model.errors import InputError, UsageError
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.inputs.inputs import Inputs
-from threatmatrix.telemetry.readers import Options
+from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options
 from threatmatrix.telemetry.readers.mapping_file import load_mapping
 from threatmatrix.workflows.home import Home
 
-__all__ = ["check_there", "declared_logs", "reader_options"]
+__all__ = ["Log", "check_there", "declared_logs", "reader_options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log that is read in a way of its own. ``where``: a file, directory, pattern, - or kafka://host:port/topic."""
+
+    where: str
+    source: str = AUTO
+    options: Options = NOTHING_ASKED
 
 
 def reader_options(
@@ -20,32 +30,54 @@ def reader_options(
 ) -> Options:
     """Fingerprints under the home's keys (none where there is no home yet), input ranges and header from the systems.
 
-    Raises UsageError where systems tell their principals by different headers: name one file for each then.
+    Raises UsageError where systems tell their principals by different headers: nobody knows whose log it is then.
     """
-    ranges = {model.name: model.input_range for system in systems for model in system.models if model.input_range}
     headers = {system.principal.header for system in systems if system.principal.header}
     if len(headers) > 1:
         raise UsageError(
             f"systems.yaml tells principals by several headers: {', '.join(sorted(headers))}",
-            hint="Read the logs of each system by itself, with a systems file that has only that system",
+            hint="Put each log under `telemetry` of its system and name none, or use a file of that system alone",
         )
-    inputs = Inputs(home.keyring(), ranges=ranges, keep_raw=keep_raw) if home.root.exists() or keep_raw else None
     return Options(
-        inputs=inputs,
+        inputs=_inputs(home, systems, keep_raw=keep_raw),
         principal_header=next(iter(headers), ""),
         mapping=None if mapping is None else load_mapping(mapping),
     )
 
 
-def declared_logs(systems: Sequence[System]) -> list[str]:
-    """The paths of every log that systems.yaml names, each once, in its order.
+def declared_logs(
+    home: Home,
+    systems: Sequence[System],
+    *,
+    source: str = AUTO,
+    mapping: Path | None = None,
+    keep_raw: bool = False,
+) -> list[Log]:
+    """Every log that systems.yaml names, each once, in its order, as its system says that it is to be read.
 
-    Raises UsageError where it names none.
+    ``source`` and ``mapping``, where they are given, hold for all of them. Raises UsageError where none is named,
+    InputError and FormatError for a mapping file.
     """
-    paths = list(dict.fromkeys(entry.path for system in systems for entry in system.telemetry))
-    if not paths:
+    inputs = _inputs(home, systems, keep_raw=keep_raw)
+    given = None if mapping is None else load_mapping(mapping)
+    logs: dict[str, Log] = {}
+    for system in systems:
+        options = Options(inputs=inputs, principal_header=system.principal.header, mapping=given)
+        for entry in system.telemetry:
+            if entry.path in logs:
+                continue
+            own = options
+            if given is None and entry.mapping:
+                own = replace(options, mapping=load_mapping(Path(entry.mapping)))
+            logs[entry.path] = Log(entry.path, entry.source if source == AUTO else source, own)
+    if not logs:
         raise UsageError("no log is named", hint="Name files, or put them under `telemetry` in systems.yaml")
-    return paths
+    return list(logs.values())
+
+
+def _inputs(home: Home, systems: Sequence[System], *, keep_raw: bool) -> Inputs | None:
+    ranges = {model.name: model.input_range for system in systems for model in system.models if model.input_range}
+    return Inputs(home.keyring(), ranges=ranges, keep_raw=keep_raw) if home.root.exists() or keep_raw else None
 
 
 def check_there(sources: Sequence[str]) -> None:

@@ -6,31 +6,41 @@ import glob
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from threatmatrix.model.errors import InputError, UsageError
 from threatmatrix.telemetry.door import check_file
 from threatmatrix.telemetry.reading import LogPath
+from threatmatrix.workflows.feeding import Log
 
 __all__ = ["expand"]
 
 _SIGNS = ("*", "?", "[")
 
 
-def expand(files: Sequence[Path | Literal["-"]]) -> list[LogPath]:
-    """Directories (what lies in them, at any depth, names with a dot aside) and patterns, each in the order of names.
+def expand(files: Sequence[LogPath | Log]) -> dict[LogPath, Log | None]:
+    """The files to read, each with the log that it is a part of where it is to be read in a way of its own.
+
+    Directories (what lies in them, at any depth, names with a dot aside) and patterns, each in the order of names.
 
     A file that is named twice is read once. Raises UsageError where nothing is named, InputError where a name stands
     for nothing, and for a file that cannot be read. Empty files of a directory or a pattern are left out.
     """
-    found: dict[LogPath, None] = {}
+    found: dict[LogPath, Log | None] = {}
     for file in files:
-        found.update(dict.fromkeys(_expanded(file)))
+        log = file if isinstance(file, Log) else None
+        for path in _expanded(_path(file)):
+            found.setdefault(path, log)
     if not found:
         raise UsageError("no file to read", hint="Name one or more log files, a directory, or - for standard input")
     for path in found:
         check_file(path)
-    return list(found)
+    return found
+
+
+def _path(file: LogPath | Log) -> LogPath:
+    if not isinstance(file, Log):
+        return file
+    return "-" if file.where == "-" else Path(file.where)
 
 
 def _expanded(file: LogPath) -> list[LogPath]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from threatmatrix.model.errors import InputError
 from threatmatrix.model.system import System
@@ -20,6 +19,7 @@ from threatmatrix.telemetry.lake.layout import days_in
 from threatmatrix.telemetry.logfile import LogFile
 from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options, Reader, check_source, detect_reader, get_reader
 from threatmatrix.telemetry.reading import LogPath, first_lines
+from threatmatrix.workflows.feeding import Log
 from threatmatrix.workflows.ingest.lines import read_lines
 from threatmatrix.workflows.ingest.manifest import Manifest
 from threatmatrix.workflows.ingest.places import expand
@@ -37,7 +37,7 @@ _HINT = "Free some space or check its permissions, then run the same command aga
 
 
 def ingest(
-    files: Sequence[Path | Literal["-"]],
+    files: Sequence[LogPath | Log],
     *,
     lake: Lake,
     home: Path,
@@ -51,6 +51,8 @@ def ingest(
 ) -> IngestReport:
     """Read logs (directories and patterns expand; ``-`` is standard input) into the lake.
 
+    A :class:`Log` says itself how it is read; ``source`` and ``options`` hold for the others.
+
     ``home`` keeps, under ``ingest/``, how far each log has come: reading one again adds only what is new. ``join``:
     the days touched are compacted where they hold more than one source, so that records of one request become one
     event. ``workers`` 0: as many as there are cores, at most 2; each takes up to 120 MB.
@@ -60,15 +62,16 @@ def ingest(
     has come, and the same command goes on there. A truncated or damaged file is named in the report; what stands
     before the damage, and the other files, are in the lake.
     """
-    check_source(source)
+    for name in (source, *(file.source for file in files if isinstance(file, Log))):
+        check_source(name)
     paths = expand(files)
     if not any(days_in(lake.root)):
         _forget(_memory(home, lake))  # somebody has removed the lake: what was in it is not there
     tally = Tally(on_progress, time.monotonic())
-    run = _Run(lake, home, tuple(systems), source, options, dead_letters, workers or _cores(), tally)
+    run = _Run(lake, home, tuple(systems), dead_letters, workers or _cores(), tally)
     reports, broken = [], None
-    for path in paths:
-        reports.append(run.file(path))
+    for path, log in paths.items():
+        reports.append(run.file(path, log or Log(str(path), source, options)))
         broken = broken or run.broken
     days = tuple(sorted((_EPOCH + timedelta(days=day)).date().isoformat() for day in tally.days))
     joined = repeats = 0
@@ -98,19 +101,17 @@ class _Run:
     lake: Lake
     home: Path
     systems: tuple[System, ...]
-    source: str
-    options: Options
     dead_letters: DeadLetterFile | None
     workers: int
     tally: Tally
     broken: InputError | None = None
 
-    def file(self, path: LogPath) -> FileReport:
+    def file(self, path: LogPath, how: Log) -> FileReport:
         self.broken = None
         with LogFile(path) as log:
             start = first_lines(log.head)
-            reader = self._reader(log, start)
-            setting = Setting(reader.name, self.options, self.systems, self.lake.root)
+            reader = _reader(log, start, how)
+            setting = Setting(reader.name, how.options, self.systems, self.lake.root)
             manifest = self._manifest(path, log, setting)
             counts = FileTally(self.tally, self.dead_letters, log.name, reader.name)
             work = Work(log, setting, manifest, counts, self.workers)
@@ -124,17 +125,18 @@ class _Run:
             self.broken = log.broken
         return report
 
-    def _reader(self, log: LogFile, start: Sequence[str]) -> Reader:
-        if self.source == AUTO:
-            return detect_reader(log.name, start, self.options)
-        return get_reader(self.source, self.options)
-
     def _manifest(self, path: LogPath, log: LogFile, setting: Setting) -> Manifest:
         """Of standard input nothing is remembered."""
         if isinstance(path, str) or log.size is None:
             return Manifest(None)
         folder = _memory(self.home, self.lake)
         return Manifest.of(folder, path, log.head.partition(b"\n")[0], salt(setting))
+
+
+def _reader(log: LogFile, start: Sequence[str], how: Log) -> Reader:
+    if how.source == AUTO:
+        return detect_reader(log.name, start, how.options)
+    return get_reader(how.source, how.options)
 
 
 def _memory(home: Path, lake: Lake) -> Path:

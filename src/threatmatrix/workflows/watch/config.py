@@ -10,6 +10,7 @@ from threatmatrix.model.detection import Calibration, Finding, NoVisibility
 from threatmatrix.model.errors import RuleError
 from threatmatrix.model.system import System
 from threatmatrix.telemetry.readers import AUTO, Options
+from threatmatrix.workflows.feeding import Log
 from threatmatrix.workflows.home import Home
 
 __all__ = [
@@ -28,7 +29,8 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchConfig:
     """``sources``: a path, a directory, a pattern (``/var/log/models/*.jsonl``), ``-`` (standard input) or
-    ``kafka://host:port/topic``. ``source`` names the reader for all of them.
+    ``kafka://host:port/topic``; a :class:`Log` says itself how it is read, ``source`` and ``options`` hold for the
+    others.
 
     ``name``: of the journal; two watches of one home have two. ``batch_seconds``: between two looks at the sources.
     ``lateness_seconds``: how much later than others a record may come and still find its partner at once.
@@ -40,7 +42,7 @@ class WatchConfig:
     """
 
     name: str
-    sources: Sequence[str]
+    sources: Sequence[str | Log]
     home: Home
     library: Library
     systems: Sequence[System] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threatmatrix.model.event import Event
@@ -27,20 +27,22 @@ class Taken:
 
 
 class Intake:
-    """Reads the sources by turns, up to so many bytes and events, and says what systems.yaml says of each event."""
+    """Reads the sources by turns, up to so many bytes and events, and says what systems.yaml says of each event.
+
+    ``parsers``: each source with what makes events of its lines.
+    """
 
     def __init__(
         self,
-        followers: Sequence[Follower],
-        parser: PieceParser,
+        parsers: Mapping[Follower, PieceParser],
         resolver: Resolver,
         figures: Figures,
         *,
         most_bytes: int,
         most_events: int,
     ) -> None:
-        self.followers = followers
-        self._parser, self._resolver, self._figures = parser, resolver, figures
+        self.followers = tuple(parsers)
+        self._parsers, self._resolver, self._figures = parsers, resolver, figures
         self._most_bytes, self._most_events = most_bytes, most_events
         self._fruitless: dict[str, int] = {}
 
@@ -69,7 +71,7 @@ class Intake:
             return None
         parsed = Parsed([])
         for piece in pieces:
-            self._parser.parse(piece, parsed)
+            self._parsers[follower].parse(piece, parsed)
         self._figures.read(follower.name, len(parsed.events), parsed.size)
         if parsed.events:
             self._fruitless[follower.name] = 0

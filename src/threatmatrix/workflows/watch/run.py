@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from threatmatrix.model.errors import RuleError
 from threatmatrix.telemetry.following.parsing import PieceParser
 from threatmatrix.telemetry.joining import Joiner
+from threatmatrix.telemetry.readers import NOTHING_ASKED
 from threatmatrix.telemetry.systems import Resolver, expected_sources
 from threatmatrix.workflows.detect import build_session
 from threatmatrix.workflows.feeding import reader_options
@@ -119,11 +120,13 @@ class _Watch:
 
     def _open_intake(self) -> Intake:
         config = self._config
-        options = reader_options(config.home, config.systems) if config.options is None else config.options
+        options = config.options
+        if options is None:
+            asked = any(isinstance(source, str) for source in config.sources)
+            options = reader_options(config.home, config.systems) if asked else NOTHING_ASKED
         followers = open_followers(config, options)
         intake = Intake(
-            followers,
-            PieceParser(self._keeper.letters, options),
+            {follower: PieceParser(self._keeper.letters, asked) for follower, asked in followers},
             Resolver(config.systems),
             self._figures,
             most_bytes=config.batch_bytes,
