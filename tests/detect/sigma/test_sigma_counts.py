@@ -17,7 +17,7 @@ from tests.detect.sigma.rule_makers import SECOND, START, compiled, count, event
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
-from threatmatrix.detect.sql.scan import episodes
+from threatmatrix.detect.sql.correlations import episodes
 from threatmatrix.model.detection import Finding
 from threatmatrix.model.event import Event
 
@@ -224,12 +224,14 @@ def test_counts_agree_with_an_oracle_and_do_not_depend_on_batches(
 def test_a_stream_and_a_table_at_rest_are_counted_the_same(probes: list[tuple[Event, int]], minimum: int) -> None:
     ruleset = counting(minimum, f"{SPAN}s")
     grouped = [one for one, _ in probes if one.principal is not None]
-    who = np.array([one.principal for one in grouped], object)
+    columns = {"event": np.arange(len(grouped)), "slot": np.zeros(len(grouped), np.int32)}
+    columns |= {"time": np.array([one.time for one in grouped], np.int64)}
+    columns |= {"g0": np.array([one.principal for one in grouped], object)}
     with DATABASE.cursor() as con:
-        con.register("hot", {"who": who, "time": np.array([one.time for one in grouped], np.int64)})
-        told = con.execute(episodes(ruleset.correlations[0], "hot", ["who"])).fetchall() if grouped else []
+        con.register("hot", columns)
+        told = con.execute(episodes(ruleset.correlations[0], "hot")).fetchall() if grouped else []
     held = as_found(feed(ruleset, [one for one, _ in probes], lateness=DISORDER))
-    assert sorted((who, started, last) for who, started, _, last in told) == [
+    assert sorted((who, started, last) for who, started, _, last, _, _ in told) == [
         (found["who"], found["start"], found["end"]) for found in held
     ]
 

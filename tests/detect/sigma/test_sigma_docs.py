@@ -13,9 +13,12 @@ from tests.detect.sigma.rule_makers import event, feed
 
 from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.detect.sigma.levels import CONFIDENCE
+from threatmatrix.detect.sigma.pipeline_conditions import CONDITIONS
+from threatmatrix.detect.sigma.transformations import TRANSFORMATIONS
 from threatmatrix.model.matrix import RuleSource
 
 TEXT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+PIPELINES = re.findall(r"```yaml pipeline\n(.*?)```", TEXT, re.DOTALL)
 RULES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -50,7 +53,9 @@ def test_the_rule_alone_raises_one_finding() -> None:
 
 
 def test_confidence_is_as_the_table_says() -> None:
-    assert {f"`{level.name}`": str(value) for level, value in CONFIDENCE.items()} == dict(table("A rule", 2))
+    assert {f"`{level.name}`": str(value) for level, value in CONFIDENCE.items()} == {
+        row[0]: row[1] for row in table("A rule", 2)
+    }
 
 
 @pytest.mark.parametrize(("written", "matching", "other"), table("What matches", 3))
@@ -73,3 +78,22 @@ def test_refused(written: str, message: str) -> None:
     change = re.sub(r"condition: (s \| .*)}", r'condition: "\1"}', change)
     (error,) = compile_rules([RuleSource("t.yml", f"{base}{change}\n", "t")]).refused
     assert message in str(error)
+
+
+def test_the_pipeline_maps_a_rule_of_others() -> None:
+    detection = {"s": {"UserName|expand": "%Admins%", "ClientIP|cidr": "10.0.0.0/8"}, "condition": "s"}
+    rule = {"title": "t", "logsource": {"product": "portal"}, "detection": detection, "fields": ["UserName"]}
+    (pipeline,) = PIPELINES
+    sources = [RuleSource("t.yml", yaml.safe_dump(rule), "t")]
+    ruleset = compile_rules(sources, strict=True, pipelines=[RuleSource("p.yml", pipeline, "")])
+    assert ruleset.rules[0].meta.fields == ("principal",)
+    assert feed(ruleset, [event(category="authentication", principal="ADM-7", src_ip="10.1.2.3")])
+    assert not feed(ruleset, [event(category="authentication", principal="ann", src_ip="10.1.2.3")])
+
+
+def test_every_transformation_and_condition_is_named() -> None:
+    section = TEXT.split("## Rules of others: pipelines\n")[1].split("\n## ")[0]
+    listed = re.search(r"Transformations: (.*?)\n- ", section, re.DOTALL)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(TRANSFORMATIONS)
+    assert set(re.findall(r"`(\w+)`", section)) >= CONDITIONS

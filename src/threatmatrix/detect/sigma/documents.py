@@ -7,6 +7,7 @@ duplicate keys, no explicit tags (``!!timestamp foo`` is not what it looks like)
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Document:
     source: RuleSource
     raw: dict[str, Any]
     lines: dict[Path, int] = field(default_factory=dict)
+    spelt: dict[Path, str] = field(default_factory=dict)  # numbers that the rule writes otherwise than Python does
 
     def refuse(self, problem: str, *path: str | int, choices: Iterable[str] = (), hint: str = "") -> RuleError:
         """A RuleError that names this file, the line of ``path`` and the construct."""
@@ -152,8 +154,17 @@ def _check_scalar(document: Document, node: yaml.Node, path: Path) -> None:
         raise document.refuse(
             f"{node.value!r} is not a plain decimal number", *path, hint="Put it in quotes to compare text"
         )
+    if kind == "float" and node.value != repr(_float(node.value)):
+        document.spelt[path] = node.value
     if kind == "str" and not _is_plain_text(node.value):
         raise document.refuse("a value holds a NUL or a lone surrogate character", *path)
+
+
+def _float(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:  # .inf, 1:30.5: never as Python writes it
+        return math.nan
 
 
 def _is_plain_text(value: str) -> bool:

@@ -9,13 +9,15 @@ without a value in a ``group_by`` field takes no part. Within one group the *win
 * ``event_count``: the number of events in the window; an event counts once, however many rules it matches;
 * ``value_count``: the number of different values of ``field`` (several fields: of their combinations, all present);
 * ``value_sum``, ``value_avg``, ``value_percentile``, ``value_median``: over the numbers in ``field`` that are there;
-  the percentile is interpolated linearly between the closest ranks. No number at all: it does not fire;
+  an event counts once, unless aliases give it several values. The percentile is interpolated linearly between the
+  closest ranks, at (n - 1) * (percentile / 100). No number at all: it does not fire;
 * ``temporal``: the number of different rules that matched in the window;
 * ``temporal_ordered``: that number, over chains in the order of ``rules`` whose times strictly increase.
 
 It *fires* at an occurrence where all ``bounds`` hold of that figure. In place of bounds the two temporal kinds may have
 an ``expression``, a condition over the rules. Where it has a ``not``, the window is [t, t + timespan] of an occurrence
-that the expression asks for, and is judged when it has passed: something happened, and something else did not follow.
+that the expression asks for, and is judged when it has passed (the data reach beyond its end): something happened,
+and something else did not follow. The figure of an expression is the number of different rules in the window.
 For ``temporal_ordered`` the positive rules of the expression must stand in the order in which it names them.
 
 Firing occurrences of one group at most one timespan apart are one *episode*, and one finding.
@@ -102,11 +104,17 @@ class EventRule:
     category: str
     condition: Node
     silent: bool = False  # referred to by a correlation without ``generate``: no findings of its own
+    written: Node | None = None  # its own condition, where suppressions have been added to ``condition``
 
     @property
     def reads(self) -> frozenset[str]:
         """The fields that the condition compares."""
         return frozenset(name for leaf in leaves(self.condition) for name in leaf.fields)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields that the rule itself compares: without them it is blind, whatever a suppression reads besides."""
+        return frozenset(name for leaf in leaves(self.written or self.condition) for name in leaf.fields)
 
     def explain(self, figures: str) -> str:
         """One sentence for a finding: what a match means, and what was seen (``figures``)."""

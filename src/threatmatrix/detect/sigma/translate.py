@@ -1,38 +1,98 @@
-"""pySigma → intermediate form: the only module that knows pySigma's classes."""
+"""One rule for single events: from its document to a condition.
+
+pySigma reads and validates what a rule says about itself. What it says about events is read here: its versions 1.5
+and 2.0 disagree on selectors, identifiers, Base64, UTF-16, placeholders and regular expressions, and a rule may not
+mean one thing today and another after an update. The conformance corpus holds the result to pySigma's own backend.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from dataclasses import replace
 
-from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule, SigmaRuleBase
-from sigma.types import SigmaCasedString, SigmaNumber, SigmaString, SpecialChars
 
+from threatmatrix.detect.sigma.comparisons import Comparisons
+from threatmatrix.detect.sigma.conditions import Branch, Tree, names_in, parse_condition
 from threatmatrix.detect.sigma.documents import Document
-from threatmatrix.detect.sigma.guard import check_event_rule
-from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Op, Or
+from threatmatrix.detect.sigma.drafts import Draft
+from threatmatrix.detect.sigma.guard import check_detection, check_logsource, read_logsource
+from threatmatrix.detect.sigma.ir import And, Node, Not, Or
+from threatmatrix.detect.sigma.pipelines import NONE, Pipelines
 from threatmatrix.detect.sigma.rules import EventRule, Meta
-from threatmatrix.model.event import EVENT_COLUMNS
+from threatmatrix.detect.sigma.schema import EVENTS, Schema
+from threatmatrix.detect.sigma.searches import MAX_LEAVES, SearchReader, items_of, size_of
 
-__all__ = ["PARSE_ERRORS", "event_rule", "first_line", "meta_of"]
+__all__ = ["PARSE_ERRORS", "event_rule", "field_of", "first_line", "meta_of"]
 
 # What pySigma raises on a document that passed the guard but not pySigma's own checks.
 PARSE_ERRORS = (SigmaError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-_INT64 = 2**63
+_ANY_DETECTION = {"any": {"field": "value"}, "condition": "any"}
 
 
-def event_rule(document: Document) -> EventRule:
+def event_rule(document: Document, schema: Schema = EVENTS, pipelines: Pipelines = NONE) -> EventRule:
     """Translate a rule for single events. Raises RuleError, naming what is refused."""
-    check_event_rule(document)
+    drafted = _draft(document, schema)
     try:
-        rule = SigmaRule.from_dict(document.raw)
-        tree = rule.detection.parsed_condition[0].parsed
+        rule = SigmaRule.from_dict({**document.raw, "detection": _ANY_DETECTION})
     except PARSE_ERRORS as error:
         raise document.refuse(first_line(error)) from error
-    category = str(document.raw["logsource"]["category"])
-    return EventRule(meta=meta_of(document, rule), category=category, condition=_node(document, tree))
+    meta = meta_of(document, rule)
+    draft = pipelines.apply(replace(drafted, fields=meta.fields))
+    category = check_logsource(document, draft.logsource, schema)
+    _check_size(draft, schema)
+    return EventRule(meta=replace(meta, fields=draft.fields), category=category, condition=_condition(draft, schema))
+
+
+def field_of(document: Document, name: str, schema: Schema = EVENTS, pipelines: Pipelines = NONE) -> str:
+    """The field that ``name`` stands for in the rule of ``document``: what its pipelines map it to.
+
+    For the ``group-by``, ``field`` and ``aliases`` of correlations. Raises RuleError where it would become several.
+    """
+    if not pipelines.steps:
+        return name
+    fields = pipelines.apply(replace(_draft(document, schema), fields=(name,))).fields
+    if len(fields) != 1:
+        raise document.refuse(f"a pipeline maps {name!r} to several fields: {', '.join(fields)}", "detection")
+    return fields[0]
+
+
+def _draft(document: Document, schema: Schema) -> Draft:
+    detection = check_detection(document)
+    logsource = read_logsource(document, schema)
+    reader = SearchReader(document)
+    searches = {
+        name: reader.read(definition, ("detection", name))
+        for name, definition in detection.items()
+        if name != "condition"
+    }
+    return Draft(document, logsource, searches, parse_condition(document, detection.get("condition"), searches))
+
+
+def _check_size(draft: Draft, schema: Schema) -> None:
+    sizes = {
+        name: sum(
+            sum(map(size_of, item.values)) * (len(schema.keywords) if item.field is None else 1)
+            for item in items_of(search)
+        )
+        for name, search in draft.searches.items()
+    }
+    if sum(sizes[name] for name in names_in(draft.condition)) > MAX_LEAVES:
+        problem = f"the condition writes out to more than {MAX_LEAVES} comparisons"
+        raise draft.document.refuse(problem, "detection", "condition")
+
+
+def _condition(draft: Draft, schema: Schema) -> Node:
+    comparisons = Comparisons(draft.document, schema)
+    nodes = {name: comparisons.node(search) for name, search in draft.searches.items()}
+
+    def node(tree: Tree) -> Node:
+        if not isinstance(tree, Branch):
+            return nodes[tree]
+        items = tuple(node(item) for item in tree.items)
+        return Not(items[0]) if tree.op == "not" else And(items) if tree.op == "and" else Or(items)
+
+    return node(draft.condition)
 
 
 def first_line(error: BaseException) -> str:
@@ -56,66 +116,3 @@ def meta_of(document: Document, rule: SigmaRuleBase) -> Meta:
         fields=tuple(rule.fields),
         falsepositives=tuple(rule.falsepositives),
     )
-
-
-def _node(document: Document, tree: Any) -> Node:
-    if isinstance(tree, ConditionAND):
-        return And(tuple(_node(document, arg) for arg in tree.args))
-    if isinstance(tree, ConditionOR):
-        return Or(tuple(_node(document, arg) for arg in tree.args))
-    if isinstance(tree, ConditionNOT):
-        return Not(_node(document, tree.args[0]))
-    if isinstance(tree, ConditionFieldEqualsValueExpression):
-        return _leaf(document, tree.field, tree.value)
-    raise document.refuse(f"{type(tree).__name__} is not supported", "detection", "condition")
-
-
-def _leaf(document: Document, field: str, value: Any) -> Leaf:
-    kind = EVENT_COLUMNS.get(field, "VARCHAR")  # an unknown field is never compared: it has no visibility
-    if kind not in {"VARCHAR", "BIGINT", "DOUBLE"}:
-        raise document.refuse(f"field {field!r} cannot be compared: it is no text and no number", "detection")
-    if isinstance(value, SigmaNumber):
-        return Leaf(field, "equals", _number(document, field, kind, value.number))
-    if isinstance(value, SigmaString):
-        op, text = _pattern(document, field, value)
-        if kind == "VARCHAR" or op == "present":
-            return Leaf(field, op, text, cased=isinstance(value, SigmaCasedString))
-        if kind == "BIGINT" and op != "equals":
-            return Leaf(field, op, text, cased=True)  # digits have no case
-        problem = f"field {field!r} is a number: {text!r} is text"
-        raise document.refuse(problem, "detection", hint="Write the number without quotes")
-    raise document.refuse(f"a value of type {type(value).__name__} is not supported", "detection")
-
-
-def _number(document: Document, field: str, kind: str, number: int | float) -> str | int | float:
-    if kind == "VARCHAR":
-        if isinstance(number, float):
-            problem = f"field {field!r} is text: YAML has already rounded {number}"
-            raise document.refuse(problem, "detection", hint="Put the value in quotes")
-        return str(number)
-    if not math.isfinite(number) or abs(number) >= _INT64:
-        raise document.refuse(f"{number} is out of range for field {field!r}", "detection")
-    if kind == "BIGINT" and number != int(number):
-        raise document.refuse(f"field {field!r} holds whole numbers: it never equals {number}", "detection")
-    return int(number) if kind == "BIGINT" else float(number)
-
-
-def _pattern(document: Document, field: str, value: SigmaString) -> tuple[Op, str]:
-    """Split a Sigma string into the kind of comparison and the literal text between its wildcards."""
-    parts = list(value.s)
-    leading = trailing = False
-    while parts and parts[0] is SpecialChars.WILDCARD_MULTI:
-        leading, parts = True, parts[1:]
-    while parts and parts[-1] is SpecialChars.WILDCARD_MULTI:
-        trailing, parts = True, parts[:-1]
-    if not parts:
-        return ("present", "") if leading else ("equals", "")
-    for part in parts:
-        if part is SpecialChars.WILDCARD_SINGLE:
-            raise document.refuse(f"the wildcard ? is not supported (field {field!r})", "detection")
-        if part is SpecialChars.WILDCARD_MULTI:
-            raise document.refuse(f"the wildcard * inside a value is not supported (field {field!r})", "detection")
-        if not isinstance(part, str):
-            raise document.refuse(f"placeholders are not supported (field {field!r})", "detection")
-    op: Op = "contains" if leading and trailing else "endswith" if leading else "startswith" if trailing else "equals"
-    return op, "".join(part for part in parts if isinstance(part, str))
