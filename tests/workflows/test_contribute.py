@@ -181,14 +181,16 @@ BROKEN = {  # what is replaced in which file by what → the check that fails, a
     "a kind that does not exist": (("technique.yaml", "kind: ml", "kind: grey"), ("files load", "'grey' is not valid")),
     "a rule that is silent": (
         (RULE, "startswith: ExampleTool/", "startswith: Other/"),
-        ("fires on its attack", "silent"),
+        ("passes the tests that it carries", "does not fire"),
     ),
     "a rule that always fires": (
         (RULE, "startswith: ExampleTool/", "contains: /"),
-        ("fires on its attack", "fires on the benign"),
+        ("passes the tests that it carries", "fires, and must not"),
     ),
     "a rule that does not compile": ((RULE, "user_agent|", "user_agent|sideways|"), ("rules compile", "sideways")),
-    "a sample that is no log": (("samples/attack.jsonl", "{", "["), ("fires on its attack", "silent")),
+    "a rule without the honest twin": ((RULE, "fires: false", "fires: true"), ("passes the tests", "does not fire")),
+    "a rule without tests that is silent": ((RULE, "fires:", "would_fire:"), ("rules compile", "unknown key")),
+    "a sample that is no log": (("samples/attack.jsonl", "{", "["), ("fires on the attack", "silent")),
 }
 
 

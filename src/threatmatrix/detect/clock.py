@@ -46,6 +46,11 @@ class Clock:
             self.elapsed += ahead
         return self.elapsed
 
+    @property
+    def newest(self) -> int | None:
+        """The greatest time (µs) that is believed; None before the first event."""
+        return self._newest
+
     def snapshot(self) -> dict[str, Any]:
         """Everything but the leap, as JSON types."""
         return {

@@ -35,13 +35,19 @@ class Detector(Protocol):
     def restore(self, state: State, /) -> tuple[str, ...]: ...
 
 
+class RuleDetector(Detector, Protocol):
+    """The rule engine has something left to say when the events end."""
+
+    def finish(self) -> list[Finding]: ...
+
+
 class Session:
     """Feeds every batch to the rule engine and to each monitor, and knows which fields it has seen.
 
     What is found depends on the events and their order alone, never on where one batch ends and the next begins.
     """
 
-    def __init__(self, rule_engine: Detector | None = None, monitors: Sequence[Monitor] = ()) -> None:
+    def __init__(self, rule_engine: RuleDetector | None = None, monitors: Sequence[Monitor] = ()) -> None:
         self._rules = rule_engine
         self._monitors = tuple(monitors)
         self._unseen: dict[str, tuple[str, ...]] = {}
@@ -72,6 +78,13 @@ class Session:
             for finding in detector.feed(fresh, revised=later) if later else detector.feed(fresh):
                 found[finding.finding_id] = finding
         return list(found.values())
+
+    def finish(self) -> list[Finding]:
+        """No more events will come: what rules that wait for something *not* to follow have found by now.
+
+        For a run over files. A stream that goes on is not finished, only snapshot: what waits there goes on waiting.
+        """
+        return self._rules.finish() if self._rules is not None else []
 
     def snapshot(self) -> State:
         """Everything that the session and its detectors remember, for :meth:`restore` in another process.

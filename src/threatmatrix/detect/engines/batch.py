@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 
-__all__ = ["POSITION", "Batch"]
+__all__ = ["POSITION", "Batch", "quoted"]
 
 POSITION = "position in batch"  # the space keeps it apart from every field name
 _NULL = -(2**63)  # stands for None in a column of whole numbers
@@ -32,9 +32,9 @@ class Batch:
         # Objects are text, whatever the first thousand look like: without this DuckDB guesses from a sample.
         connection.execute("SET pandas_analyze_sample = 0")
         self.load(())
-        selected = ", ".join([_quoted(POSITION), *(_restored(column, kind) for column, kind, _ in self._columns)])
+        selected = ", ".join([quoted(POSITION), *(_restored(column, kind) for column, kind, _ in self._columns)])
         # Names of EVENT_COLUMNS only, quoted; no value of an event or a rule.
-        connection.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {selected} FROM {_quoted(self._arrays_name)}")  # noqa: S608
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT {selected} FROM {quoted(self._arrays_name)}")  # noqa: S608
 
     def load(self, events: Sequence[Event]) -> None:
         """Show ``events``; the arrays live until the next load."""
@@ -44,12 +44,13 @@ class Batch:
         self._connection.register(self._arrays_name, arrays)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _restored(column: str, kind: str) -> str:
-    name = _quoted(column)
+    name = quoted(column)
     return f"nullif({name}, {_NULL}) AS {name}" if kind == "BIGINT" else name
 
 

@@ -1,29 +1,27 @@
 """Rules on DuckDB, in micro-batches: the same findings whether events come in one batch or in many.
 
 A batch is loaded into a table once and read once per category, whatever the number of rules. What one batch leaves
-for the next is small and lies with the findings (``matches``) and with the hot rows of the sliding counts
-(``episodes``), where events are taken one at a time: what is found cannot depend on where a batch ends.
+for the next is small and lies with the findings (``matches``) and with the hot rows of the correlations
+(``correlating``), where events are taken one at a time: what is found cannot depend on where a batch ends. A
+correlation of correlations is fed after those that it uses, with their firings in the order in which they happened.
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
 
-from threatmatrix.detect.engines.batch import POSITION, Batch
-from threatmatrix.detect.engines.episodes import EpisodeFindings
+from threatmatrix.detect.engines.chains import plans
+from threatmatrix.detect.engines.correlating import CorrelationFindings, Passed
+from threatmatrix.detect.engines.hits import Hits
 from threatmatrix.detect.engines.matches import MatchFindings
+from threatmatrix.detect.engines.scanner import Scanner
 from threatmatrix.detect.engines.visibility import blind_spots, runnable, sightings
 from threatmatrix.detect.sigma.compile import RuleSet
-from threatmatrix.detect.sigma.rules import EventRule
-from threatmatrix.detect.sql.scan import scan
 from threatmatrix.detect.state import State, check, header, understood
 from threatmatrix.detect.visibility import Sighting
 from threatmatrix.model.detection import Finding, NoVisibility
@@ -31,8 +29,6 @@ from threatmatrix.model.event import Event
 
 __all__ = ["RuleEngine"]
 
-Positions = NDArray[np.int64]
-_NONE: Positions = np.zeros(0, np.int64)
 _KIND = "rules"
 
 
@@ -41,21 +37,20 @@ class RuleEngine:
 
     ``lateness`` (µs; default: the longest timespan of the rule set) is how much older than the newest event an event
     may be and still be counted exactly. Reading log files one after the other that cover the same hours needs more.
+    A correlation with a ``not`` waits as long for late events before it fires, or its own timespan where no
+    ``lateness`` is given.
     """
 
     def __init__(self, ruleset: RuleSet, *, lateness: int | None = None) -> None:
         self.ruleset = ruleset
         rules, correlations = runnable(ruleset)
-        if lateness is None:
-            lateness = max((correlation.timespan for correlation in correlations), default=0)
-        self._scans = {category: (group, scan(group, "batch", POSITION)) for category, group in _by_category(rules)}
         self._matches = [(rule.meta.key, MatchFindings(rule)) for rule in rules if not rule.silent]
-        by_key = {rule.meta.key: rule for rule in rules}
         self._episodes = [
-            (one.rules, EpisodeFindings(one, lateness, [by_key[key] for key in one.rules])) for one in correlations
+            (plan.rule.rules, CorrelationFindings(plan)) for plan in plans(ruleset.rules, correlations, lateness)
         ]
+        self._inner = {one.key: one for _, one in self._episodes if one.used}
         self._connection = _database(os.getpid()).cursor()
-        self._batch = Batch(self._connection, "batch", {"category"}.union(*(rule.reads for rule in rules)))
+        self._scanner = Scanner(rules, ruleset.schema, self._connection)
 
     def __enter__(self) -> RuleEngine:
         return self
@@ -77,25 +72,32 @@ class RuleEngine:
         events that were fed already and have gained fields since: a rule counts ``after`` if it has not counted
         ``before``, so that no event counts twice.
         """
-        if not self._scans or not (events or revised):
+        if not (events or revised):
             return []
-        counted = self._match([before for before, _ in revised])
-        afresh = self._match([after for _, after in revised])
-        matched = self._match(events)
         every = [*events, *(after for _, after in revised)]
+        hits = Hits(
+            len(events),
+            self._scanner.match(events),
+            revised,
+            self._scanner.match([before for before, _ in revised]),
+            self._scanner.match([after for _, after in revised]),
+        )
         findings: list[Finding] = []
         for key, growing in self._matches:
-            late = np.setdiff1d(afresh.get(key, _NONE), counted.get(key, _NONE), assume_unique=True)
-            positions = np.concatenate([matched.get(key, _NONE), late + len(events)])
-            if positions.size:
-                findings += growing.feed(every, positions.tolist())
+            positions = hits.single(key)
+            if positions:
+                findings += growing.feed(every, positions)
         for keys, counting in self._episodes:
-            befores = {int(at) for at in _any(counted, keys) if counting.group_of(revised[at][0]) is not None}
-            late = np.array([at for at in _any(afresh, keys).tolist() if at not in befores], np.int64)
-            positions = np.concatenate([_any(matched, keys), late + len(events)])
-            if positions.size:
-                findings += counting.feed(every, positions.tolist())
-        return sorted(findings, key=lambda finding: (finding.first_time, finding.finding_id))
+            matched, again = hits.of(counting)
+            findings += counting.feed(every, matched, again=again, below=self._below(keys))
+        return sorted(findings, key=_in_order)
+
+    def finish(self) -> list[Finding]:
+        """The events end here: what a ``not`` makes certain now, of windows that have passed. See :meth:`feed`."""
+        findings: list[Finding] = []
+        for keys, counting in self._episodes:
+            findings += counting.finish(self._below(keys))
+        return sorted(findings, key=_in_order)
 
     def snapshot(self) -> State:
         """What the rules remember between two feeds, each under its identity."""
@@ -124,26 +126,13 @@ class RuleEngine:
         """Each rule with the fields that it needs, and those of them that ``seen_fields`` lacks."""
         return sightings(self.ruleset, seen_fields)
 
-    def _parts(self) -> list[MatchFindings | EpisodeFindings]:
-        return [part for _, part in self._matches] + [part for _, part in self._episodes]
+    def _below(self, keys: Sequence[str]) -> list[tuple[int, Passed]]:
+        """(slot, firing) of the correlations among ``keys``, as they happened; those below have been fed already."""
+        below = [(slot, one) for slot, key in enumerate(keys) if key in self._inner for one in self._inner[key].passed]
+        return sorted(below, key=lambda each: (each[1].position, each[0]))
 
-    def _match(self, events: Sequence[Event]) -> dict[str, Positions]:
-        """Rule key → positions in ``events`` that match, in order; rules without a match are left out."""
-        present = {event.category for event in events}
-        matched: dict[str, Positions] = {}
-        if present.isdisjoint(self._scans):
-            return matched
-        self._batch.load(events)
-        for category, (rules, sql) in self._scans.items():
-            if category not in present:
-                continue
-            columns = self._connection.execute(sql).fetchnumpy()
-            positions = np.asarray(columns["position"], dtype=np.int64)
-            for index, rule in enumerate(rules):
-                hits = positions[np.asarray(columns[f"r{index}"], dtype=np.bool_)]
-                if hits.size:
-                    matched[rule.meta.key] = np.sort(hits)
-        return matched
+    def _parts(self) -> list[MatchFindings | CorrelationFindings]:
+        return [part for _, part in self._matches] + [part for _, part in self._episodes]
 
 
 @cache
@@ -155,13 +144,5 @@ def _database(_pid: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-def _any(matched: Mapping[str, Positions], keys: Sequence[str]) -> Positions:
-    """Positions that match any of these rules, in order."""
-    return np.unique(np.concatenate([_NONE, *(matched[key] for key in keys if key in matched)]))
-
-
-def _by_category(rules: Sequence[EventRule]) -> list[tuple[str, list[EventRule]]]:
-    groups: defaultdict[str, list[EventRule]] = defaultdict(list)
-    for rule in rules:
-        groups[rule.category].append(rule)
-    return list(groups.items())
+def _in_order(finding: Finding) -> tuple[int, str]:
+    return finding.first_time, finding.finding_id

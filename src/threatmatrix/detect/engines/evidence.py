@@ -97,11 +97,11 @@ def make_finding(
     details: dict[str, Any],
     *,
     opened: Row,
+    seen: str = "",
 ) -> Finding:
-    """One finding of a rule, as its evidence stands now.
+    """One finding of a rule, as its evidence stands now; ``seen`` is a figure in words, for the sentence.
 
-    ``opened``: the first event when the finding was made. It says the system and the model, so that a
-    finding does not move from one incident to another while it grows.
+    ``opened``: the first event when the finding was made. Its system and model stay, and with them the incident.
     """
     evidence.settle()
     meta = rule.meta
@@ -118,7 +118,7 @@ def make_finding(
         technique=meta.technique,
         severity=severity_of(meta.level),
         confidence=confidence_of(meta.level),
-        explanation=rule.explain(_figures(evidence, opened.model)),
+        explanation=rule.explain(_figures(evidence, opened.model) + (f", {seen}" if seen else "")),
         event_ids=tuple(row.event_id for row in evidence.newest),
         event_count=evidence.count,
         first_time=evidence.first.time,
