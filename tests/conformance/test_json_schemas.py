@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import pytest
 import yaml
 
-from threatmatrix.knowledge import LIBRARY
+from threatmatrix.detect.sigma.chains import MODIFIERS
+from threatmatrix.detect.sigma.rules import KINDS as KINDS_OF_RULES
+from threatmatrix.detect.sigma.transformations import TRANSFORMATIONS
+from threatmatrix.knowledge import LIBRARY, schemas_rules
+from threatmatrix.knowledge.schemas_rules import rule_schema
 from threatmatrix.respond.schema import playbook_schema
 from threatmatrix.telemetry.schema import sample_schema
 
@@ -23,6 +27,8 @@ KINDS = {
     "techniques/*/procedures/*.yaml": "procedure",
     "techniques/*/controls.yaml": "controls",
     "techniques/*/rules/*.yml": "rule",
+    "suppressions/*.yml": "suppression",
+    "pipelines/*.yml": "pipeline",
     "techniques/*/playbook.json": "playbook",
     "techniques/*/samples/*.jsonl": "sample",
     "cases/*/case.yaml": "case",
@@ -48,24 +54,23 @@ def documents(path: Path) -> list[Any]:
         return [json.loads(text)]
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in text.splitlines()]
-    # dates stay text, as everywhere in the library
-    return list(yaml.load_all(text, Loader=yaml.BaseLoader if path.suffix == ".yml" else yaml.SafeLoader))
+    return list(yaml.load_all(text, Loader=DatesStayText if path.suffix == ".yml" else yaml.SafeLoader))
 
 
-def numbers(value: Any) -> Any:
-    """The base loader leaves every scalar as text; a rule's whole numbers are numbers."""
-    if isinstance(value, dict):
-        return {key: numbers(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [numbers(each) for each in value]
-    return int(value) if isinstance(value, str) and value.isdigit() else value
+class DatesStayText(yaml.SafeLoader):
+    """As everywhere in the library."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        sign: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+        for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=[str(path.relative_to(LIBRARY)) for path, _ in FILES])
 def test_a_file_fits_the_schema_of_its_kind(path: Path, kind: str) -> None:
     validator = schema(kind)
     for content in documents(path):
-        found = [error.message for error in validator.iter_errors(numbers(content) if kind == "rule" else content)]
+        found = [error.message for error in validator.iter_errors(content)]
         assert not found
 
 
@@ -82,16 +87,49 @@ def test_the_schemas_on_disk_are_those_of_the_code() -> None:
         )
 
 
+SUPPRESSION: dict[str, Any] = {
+    "title": "The load test",
+    "description": "It runs every night.",
+    "owner": "platform team",
+    "expires": "2027-03-31",
+    "logsource": {"category": "inference"},
+    "filter": {"rules": ["inference_burst"], "load": {"principal": "load-test"}, "condition": "not load"},
+}
+
+
+def test_a_right_one_fits() -> None:
+    assert schema("suppression").is_valid(SUPPRESSION)
+
+
+def test_the_schemas_name_what_the_engine_knows() -> None:
+    assert schemas_rules.MODIFIERS == MODIFIERS
+    assert set(schemas_rules.TRANSFORMATIONS) == set(TRANSFORMATIONS)
+    assert tuple(rule_schema()["oneOf"][1]["properties"]["correlation"]["properties"]["type"]["enum"]) == KINDS_OF_RULES
+
+
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("rule", {"correlation": {"type": "value_count", "rules": ["a"], "timespan": "1m", "condition": {"gte": 2}}}),
+        ("rule", {"correlation": {"type": "often", "rules": ["a"], "timespan": "1m", "condition": {"gte": 2}}}),
+        ("rule", {"correlation": {"type": "event_count", "rules": ["a"], "timespan": "1m", "condition": {"some": 2}}}),
+        ("rule", {"detection": {"a": {"model|near": 1}, "condition": "a"}, "logsource": {"category": "inference"}}),
+        (
+            "rule",
+            {
+                "logsource": {"category": "inference"},
+                "detection": {"a": {"model": "m"}, "condition": "a"},
+                "tests": [{"name": "t", "fires": True, "events": [{"at": "soon"}]}],
+            },
+        ),
         (
             "rule",
             {"logsource": {"category": "inference", "product": "x"}, "detection": {"a": {"b": 1}, "condition": "a"}},
         ),
         ("sample", {"v": 1, "time": "today", "event_id": "x", "category": "inference"}),
         ("playbook", {"type": "playbook"}),
+        ("suppression", SUPPRESSION | {"expires": "never"}),
+        ("suppression", {key: value for key, value in SUPPRESSION.items() if key != "owner"}),
+        ("pipeline", {"transformations": [{"type": "query_expression_placeholders"}]}),
     ],
 )
 def test_what_does_not_run_here_does_not_fit(kind: str, change: dict[str, Any]) -> None:

@@ -8,23 +8,29 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jsonschema
 import pytest
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import MONITORS, build_monitor
-from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
+from threatmatrix.detect.sigma.compile import RuleSet
+from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.emulate.attacks import ATTACKS, RECON
 from threatmatrix.knowledge import load_library
 from threatmatrix.knowledge.index import load_index
 from threatmatrix.knowledge.jsonschemas import json_schemas
 from threatmatrix.knowledge.yamlfile import load_yaml
-from threatmatrix.model.detection import Finding
+from threatmatrix.model.detection import Severity
+from threatmatrix.model.event import EVENT_COLUMNS
 from threatmatrix.model.matrix import (
     CaseStudy,
     Control,
@@ -38,6 +44,10 @@ from threatmatrix.model.matrix import (
 )
 from threatmatrix.respond.cacao import load_playbook
 from threatmatrix.telemetry.reading import read_events
+from threatmatrix.workflows.rule_documents import rule_documents
+from threatmatrix.workflows.rule_lint import lint_rule_files
+from threatmatrix.workflows.rule_tests import RehearsedRule, rehearse
+from threatmatrix.workflows.rulesets import compile_library
 
 OVERLAY = os.environ.get("THREATMATRIX_LIBRARY")
 LIBRARY = load_library(Path(OVERLAY) if OVERLAY else None)
@@ -133,27 +143,23 @@ def test_references_have_titles_and_ids_are_named_once(technique: Technique) -> 
 # --- rules ----------------------------------------------------------------------------------------
 
 
-def run(ruleset: RuleSet, path: str) -> list[Finding]:
-    with RuleEngine(ruleset) as engine:
-        found: list[Finding] = []
-        for batch in read_events([Path(path)], "gateway"):
-            found.extend(engine.feed(batch))
-        return found
+@cache
+def ruleset() -> RuleSet:
+    return compile_library(LIBRARY)
 
 
-def compiled(rule: RuleSource) -> RuleSet:
-    """The rule's file by itself, so that it is not silenced by a correlation over it, if that is possible."""
-    alone = compile_rules([rule])
-    return compile_rules(RULES, strict=True) if alone.refused else alone
+@cache
+def documents() -> dict[str, list[dict[str, Any]]]:
+    return {rule.file: [document.raw for _, document in rule_documents(rule)] for rule in RULES}
 
 
-def ids_in(rule: RuleSource) -> set[str]:
-    return set(re.findall(r"^id:\s*(\S+)", rule.text, flags=re.MULTILINE))
-
-
-def fired(rule: RuleSource, path: str) -> set[str]:
-    detectors = {finding.detector.removeprefix("rule:") for finding in run(compiled(rule), path)}
-    return detectors & ids_in(rule)
+@cache
+def results_of() -> dict[str, list[RehearsedRule]]:
+    """File → its rules with the results of the tests that they carry: all of the library in one run."""
+    files: dict[str, list[RehearsedRule]] = {}
+    for each in rehearse((), LIBRARY).rules:
+        files.setdefault(each.file, []).append(each)
+    return files
 
 
 def rule_name(rule: RuleSource) -> str:
@@ -161,18 +167,77 @@ def rule_name(rule: RuleSource) -> str:
 
 
 def test_every_rule_compiles() -> None:
-    assert compile_rules(RULES).refused == ()
+    assert ruleset().refused == ()
+
+
+def test_lint_of_the_rules_finds_nothing() -> None:
+    """Ids, descriptions, levels, false positives, tests of both kinds, known fields and tags, conditions with sense."""
+    found = [item for item in lint_rule_files((), LIBRARY).findings if item.severity != "note"]
+    assert not [f"{item.file}:{item.line}: {item.check}: {item.message}" for item in found]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=rule_name)
-def test_a_rule_fires_on_its_attack_sample_and_not_on_the_benign_one(rule: RuleSource) -> None:
-    samples = LIBRARY.technique(rule.technique).samples
-    assert samples, "a technique with rules has samples/attack.jsonl and samples/benign.jsonl"
-    assert samples.attack, "samples/attack.jsonl is missing"
-    assert samples.benign, "samples/benign.jsonl is missing"
-    assert ids_in(rule), "a rule has an id"
-    assert fired(rule, samples.attack), "the rule does not fire on the attack sample"
-    assert not fired(rule, samples.benign), "the rule fires on the benign sample"
+def test_a_rule_is_documented_and_keeps_its_tests(rule: RuleSource) -> None:
+    for document in documents()[rule.file]:
+        assert UUID(document["id"])
+        assert re.fullmatch(r"[a-z0-9_]+", document["name"])
+        assert document["falsepositives"]
+        assert document["level"] in Severity.__members__
+        assert len(document["description"]) >= 60
+        assert f"threatmatrix.{rule.technique}" in document["tags"]
+        assert set(document.get("fields", ())) <= EVENT_COLUMNS.keys()
+    for each in results_of()[rule.file]:
+        assert not [f"{item.name}: {item.problem}" for item in each.results if not item.passed]
+        assert {item.expected for item in each.results} == {True, False}
+
+
+def test_ids_names_and_titles_are_unique() -> None:
+    for key in ("id", "name", "title"):
+        values = Counter(document[key] for each in documents().values() for document in each)
+        assert not [value for value, n in values.items() if n > 1]
+
+
+TRADITIONAL = {"authentication", "api_activity", "http"}  # records that every network has
+
+
+def test_the_rules_span_the_matrix() -> None:
+    """What issue 5 asks for: sixty rules, and ten ordered chains that join traditional steps and ML steps."""
+    rules = [*ruleset().rules, *ruleset().correlations]
+    assert len(rules) >= 60
+    kinds = {slug: technique.kind for slug, technique in LIBRARY.techniques.items()}
+    assert {kinds[rule.meta.technique] for rule in rules} == {"ml", "enterprise"}
+    by_key = {rule.meta.key: rule for rule in rules}
+
+    def kinds_of(rule: EventRule | Correlation) -> set[str]:
+        """``ml`` and ``enterprise``, by the techniques and by the records of a rule and all that it is made of."""
+        if isinstance(rule, EventRule):
+            return {kinds[rule.meta.technique], "enterprise" if rule.category in TRADITIONAL else "ml"}
+        return {kinds[rule.meta.technique]}.union(*(kinds_of(by_key[key]) for key in rule.rules))
+
+    chains = [rule for rule in ruleset().correlations if rule.kind == "temporal_ordered"]
+    assert sum(kinds_of(rule) == {"ml", "enterprise"} for rule in chains) >= 10
+
+
+SAMPLED = [technique for technique in TECHNIQUES if technique.samples]
+
+
+def titles(path: str) -> set[str]:
+    loud = replace(ruleset(), rules=tuple(replace(rule, silent=False) for rule in ruleset().rules))
+    with RuleEngine(loud) as engine:
+        events = [event for batch in read_events([Path(path)], "gateway") for event in batch]
+        return {finding.title for finding in (*engine.feed(events), *engine.finish())}
+
+
+@pytest.mark.parametrize("technique", SAMPLED, ids=slug_of)
+def test_the_samples_of_a_technique_fire_its_rules_and_the_benign_ones_none(technique: Technique) -> None:
+    assert technique.samples
+    metas = [rule.meta for rule in (*ruleset().rules, *ruleset().correlations)]
+    if technique.samples.attack and technique.rules:
+        assert titles(technique.samples.attack) & {meta.title for meta in metas if meta.technique == technique.slug}
+    if technique.samples.benign:
+        levels = {meta.title: meta.level for meta in metas}
+        # steps of chains are there to be met by honest traffic: they say so by their level
+        assert {levels[title] for title in titles(technique.samples.benign)} <= {"informational", "low"}
 
 
 # --- monitors -------------------------------------------------------------------------------------
