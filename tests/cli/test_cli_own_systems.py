@@ -98,20 +98,20 @@ class TestTheLoop:
     def test_an_attack_is_invisible_before_calibration_and_found_after(self, cli: Cli, logs: dict[str, Path]) -> None:
         before = cli("detect", logs["attack"], "--format", "json")
         assert CLUSTERS not in {each["detector"] for each in json_of(before)["findings"]}
-        [blind] = json_of(before)["no_visibility"]
+        [blind] = [each for each in json_of(before)["no_visibility"] if each["detector"] == CLUSTERS]
         assert blind["needs"] == ["calibration"]
         assert "run: threatmatrix calibrate --reference FILE" in before.err
         cli("calibrate", "--reference", logs["reference"])
         after = cli("detect", logs["attack"], "--format", "json", "--fail-on", "high")
         assert after.code == 1
-        assert json_of(after)["no_visibility"] == []
+        assert CLUSTERS not in {each["detector"] for each in json_of(after)["no_visibility"]}
         found = [each for each in json_of(after)["findings"] if each["detector"] == CLUSTERS]
         assert found
         assert {each["principals"][0]["principal"] for each in found} == {"mallory"}
         assert found[0]["details"]["calibrated_on"] == 300
         honest = cli("detect", logs["reference"])
         assert honest.code == 0
-        assert "no visibility for Model metadata read" in honest.out  # nobody asked for any: that rule saw nothing
+        assert "that is not clean: no visibility for" in honest.out  # nobody asked for any: that rule saw nothing
         assert CLUSTER not in honest.out
 
     def test_systems_give_the_principal_a_readable_name(self, cli: Cli, logs: dict[str, Path], place: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from threatmatrix import __version__
-from threatmatrix.cli import assess, coverage, detection, ingest, replays, watching
+from threatmatrix.cli import assess, coverage, detection, hunting, ingest, replays, watching
 from threatmatrix.cli.later import Group, Program, add_later
 from threatmatrix.cli.settings import Settings
 
@@ -22,6 +22,7 @@ GROUPS = (
     Group("respond", "Run playbooks, finish interrupted ones, decide doubtful actions, undo.", "response"),
     Group("evidence", "The append-only record of what was proved: list it, check its hash chain.", "evidence"),
     Group("matrix", "Read, search, check, compare and exchange the matrix.", "matrix"),
+    Group("rules", "Sigma rules, the library's and yours: list, read, test and check them.", "rules"),
     Group("technique", "Write a technique of your own, and check it.", "technique"),
 )
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (replays, ingest, watching, detection, assess, coverage):
+for module in (replays, ingest, watching, detection, hunting, assess, coverage):
     module.register(app)
 for group in GROUPS:
     add_later(app, group)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from threatmatrix.cli.options import CalibrationFile, Format, KeepRaw, Mapping, Source, SystemsFile, TableOrJson
+from threatmatrix.cli.options import (
+    CalibrationFile,
+    Format,
+    KeepRaw,
+    Mapping,
+    Source,
+    SuppressionFiles,
+    SystemsFile,
+    TableOrJson,
+)
 from threatmatrix.cli.progress import progress
 from threatmatrix.cli.settings import settings_of
 from threatmatrix.model.detection import Finding, Severity
@@ -20,10 +29,12 @@ if TYPE_CHECKING:
     from threatmatrix.model.response import Incident
     from threatmatrix.workflows.home import Home
 
-__all__ = ["register"]
+__all__ = ["FindingFormat", "Level", "keep_findings", "leave", "register"]
 
 
 class FindingFormat(StrEnum):
+    """How findings are printed."""
+
     table = "table"
     json = "json"
     jsonl = "jsonl"
@@ -33,6 +44,8 @@ class FindingFormat(StrEnum):
 
 
 class Level(StrEnum):
+    """Severities, the least first."""
+
     informational = "informational"
     low = "low"
     medium = "medium"
@@ -113,6 +126,7 @@ def detect(
         typer.Option("--dead-letters", help="Where malformed lines go (default: in the home folder)."),
     ] = None,
     keep_raw: KeepRaw = False,
+    suppressions: SuppressionFiles = None,
     save: Annotated[
         bool, typer.Option("--save", help="Keep the findings and join them into incidents in the store.")
     ] = False,
@@ -126,6 +140,7 @@ def detect(
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
     from threatmatrix.workflows import detect as workflow
     from threatmatrix.workflows.calibrate import load_calibrations
+    from threatmatrix.workflows.rule_files import read_suppressions
 
     settings = settings_of(ctx)
     home = settings.open_home()
@@ -143,22 +158,24 @@ def detect(
             source=source,
             dead_letters=letters,
             options=settings.reader_options(described, mapping=mapping, keep=keep_raw),
+            suppressions=read_suppressions(suppressions or ()),
             on_progress=shown.step,
         )
-    incidents, failure = _keep(home, report.findings) if save else (None, None)
+    incidents, failure = keep_findings(home, report.findings) if save else (None, None)
     show_findings(report, library, letters, style=output_format.value)
     if failure := failure or report.unreadable:
         raise failure
     next_step(report, incidents)
-    _leave(report.findings, fail_on)
+    leave(report.findings, fail_on)
 
 
-def _leave(findings: Sequence[Finding], fail_on: Level) -> None:
+def leave(findings: Sequence[Finding], fail_on: Level) -> None:
+    """Leave with 1 if a finding is at least so severe."""
     if any(finding.severity >= Severity[fail_on.value] for finding in findings):
         raise typer.Exit(1)
 
 
-def _keep(home: Home, findings: Sequence[Finding]) -> tuple[list[Incident] | None, ThreatmatrixError | None]:
+def keep_findings(home: Home, findings: Sequence[Finding]) -> tuple[list[Incident] | None, ThreatmatrixError | None]:
     """The incidents that changed, or what failed: findings are printed even where they cannot be kept."""
     from threatmatrix.workflows.respond import keep
 

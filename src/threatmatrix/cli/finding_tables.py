@@ -15,11 +15,25 @@ if TYPE_CHECKING:
     from threatmatrix.model.response import Incident
     from threatmatrix.telemetry.dead_letters import DeadLetterFile
     from threatmatrix.workflows.detect import DetectReport
+    from threatmatrix.workflows.hunt import HuntReport
     from threatmatrix.workflows.sending import Style
 
-__all__ = ["next_step", "show_calibrations", "show_finding", "show_findings"]
+    Found = DetectReport | HuntReport
+
+__all__ = [
+    "finding_json",
+    "findings_table",
+    "next_step",
+    "show_blind",
+    "show_calibrations",
+    "show_finding",
+    "show_findings",
+    "show_suppressed",
+    "suppressed_json",
+]
 
 _REASONS = 3  # of dead letters, on one line
+_TITLES = 5  # of detectors without visibility, in one sentence or one after the other
 
 
 def show_calibrations(found: Sequence[Calibration], path: Path, *, as_json: bool) -> None:
@@ -47,11 +61,11 @@ def show_findings(report: DetectReport, library: Library, letters: DeadLetterFil
         for finding in report.findings:
             show_finding(finding, library, style=style)
     elif report.events or not report.unreadable:
-        _table(report, library)
+        findings_table(report, library)
     for error in report.refused:
         warn(f"rule refused: {error}")
-    for blind in report.no_visibility if report.events else ():
-        warn(f"{blind.title}: {blind.reason}")
+    show_suppressed(report)
+    show_blind(report)
     if report.dead_letters:
         common = "; ".join(f"{reason} ({n:,})" for reason, n in letters.reasons.most_common(_REASONS))
         more = len(letters.reasons) - _REASONS
@@ -79,7 +93,7 @@ def next_step(report: DetectReport, incidents: Sequence[Incident] | None) -> Non
 def show_finding(finding: Finding, library: Library, *, style: str) -> None:
     """One finding as one line: ``jsonl``, or as it goes to a receiver: ``ocsf``, ``syslog``, ``cef``."""
     if style == "jsonl":
-        plain_json(_finding(finding, library), indent=None)
+        plain_json(finding_json(finding, library), indent=None)
         return
     from threatmatrix.workflows.sending import as_messages
 
@@ -89,9 +103,10 @@ def show_finding(finding: Finding, library: Library, *, style: str) -> None:
 
 def _whole(report: DetectReport, library: Library, letters: DeadLetterFile) -> dict[str, Any]:
     return {
-        "findings": [_finding(finding, library) for finding in report.findings],
+        "findings": [finding_json(finding, library) for finding in report.findings],
         "no_visibility": [asdict(blind) for blind in report.no_visibility],
         "refused_rules": [str(error) for error in report.refused],
+        "suppressed": suppressed_json(report),
         "events": report.events,
         "dead_letters": report.dead_letters,
         "dead_letter_file": str(letters.path) if report.dead_letters else None,
@@ -100,7 +115,8 @@ def _whole(report: DetectReport, library: Library, letters: DeadLetterFile) -> d
     }
 
 
-def _finding(finding: Finding, library: Library) -> dict[str, Any]:
+def finding_json(finding: Finding, library: Library) -> dict[str, Any]:
+    """A finding as an object of JSON, with its technique's name and ids."""
     technique = library.techniques.get(finding.technique)
     return asdict(finding) | {
         "severity": finding.severity.name,
@@ -109,7 +125,8 @@ def _finding(finding: Finding, library: Library) -> dict[str, Any]:
     }
 
 
-def _table(report: DetectReport, library: Library) -> None:
+def findings_table(report: Found, library: Library) -> None:
+    """Findings for people, and in one sentence what could not be seen."""
     console = out()
     if not report.findings:
         console.print(_nothing(report), soft_wrap=True)
@@ -131,13 +148,51 @@ def _table(report: DetectReport, library: Library) -> None:
         console.print(f"[dim]Not the whole picture: {_blind(report)}[/]", soft_wrap=True)
 
 
-def _nothing(report: DetectReport) -> str:
+def show_suppressed(report: Found) -> None:
+    """How much each suppression in use has set aside, on standard error."""
+    for one, events in report.suppressed:
+        if not events:
+            continue
+        by = f"{one.title} ({one.owner}, until {one.day})"
+        warn(f"suppressed: {counted(events, 'event')} by {by}, of {counted(len(one.rules), 'rule')}")
+
+
+def suppressed_json(report: Found) -> list[dict[str, Any]]:
+    """The same for programs."""
+    return [
+        {"id": one.key, "title": one.title, "owner": one.owner, "expires": one.day, "events": events}
+        for one, events in report.suppressed
+    ]
+
+
+def _nothing(report: Found) -> str:
     if report.no_visibility:
         return f"No findings, but that is not clean: {_blind(report)}"
+    aside = sum(events for _, events in report.suppressed)
+    if aside:
+        return f"No findings, but suppressions set aside {counted(aside, 'event')} that rules would have matched."
     return "No findings."
 
 
-def _blind(report: DetectReport) -> str:
+def show_blind(report: Found) -> None:
+    """What each detector lacks, on standard error; where many rules lack the same, once for all of them."""
+    if not report.events:
+        return
+    by_reason: dict[str, list[str]] = {}
+    for blind in report.no_visibility:
+        by_reason.setdefault(blind.reason, []).append(blind.title)
+    for reason, titles in by_reason.items():
+        if len(titles) > _TITLES:
+            warn(f"{counted(len(titles), 'rule')}, such as {titles[0]}: {reason}")
+        else:
+            for title in titles:
+                warn(f"{title}: {reason}")
+
+
+def _blind(report: Found) -> str:
     """The detectors without visibility, in one sentence; standard error and JSON say what each needs."""
-    titles = dict.fromkeys(blind.title for blind in report.no_visibility)
-    return f"no visibility for {', '.join(map(safe, titles))}."
+    # monitors first: there are few of them, and hundreds of rules
+    every = sorted(report.no_visibility, key=lambda blind: blind.detector.startswith("rule:"))
+    titles = list(dict.fromkeys(blind.title for blind in every))
+    more = f" and {counted(len(titles) - _TITLES, 'more rule')}" if len(titles) > _TITLES else ""
+    return f"no visibility for {', '.join(map(safe, titles[:_TITLES]))}{more}."

@@ -22,6 +22,7 @@ __all__ = [
     "Mapping",
     "Matrix",
     "Source",
+    "SuppressionFiles",
     "SystemsFile",
     "TableOrJson",
     "edition_of_library",
@@ -58,6 +59,15 @@ SystemsFile = Annotated[
 ]
 CalibrationFile = Annotated[
     Path | None, typer.Option("--calibration", help="Calibration file (default: in the home folder).")
+]
+
+SuppressionFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--suppressions",
+        help="Sigma filters besides those of the library: a file or folder; may be given several times.",
+        show_default=False,
+    ),
 ]
 
 

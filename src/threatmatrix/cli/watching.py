@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,6 +86,7 @@ def watch(
     Rotation, truncation and gzip on rotation are survived. End it with Ctrl-C or SIGTERM: it finishes its batch, saves
     its state and leaves with 0; started again, it goes on where it stopped.
     """
+    from threatmatrix.cli.printing import warn
     from threatmatrix.cli.watch_lines import WatchLines
     from threatmatrix.telemetry.readers import NOTHING_ASKED
     from threatmatrix.workflows import watch as workflow
@@ -103,6 +105,9 @@ def watch(
     if once and sources:
         check_there(sources)
     library = settings.load_library()
+    if library.suppressions and not settings.quiet:
+        files = ", ".join(Path(source.file).name for source in library.suppressions)
+        warn(f"suppressions: {files}; `threatmatrix rules list` says what they set aside, and until when")
     config = workflow.WatchConfig(
         name=name,
         sources=named,

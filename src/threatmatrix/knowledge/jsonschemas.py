@@ -13,6 +13,7 @@ from threatmatrix.knowledge.changes.schema import ChangesFile
 from threatmatrix.knowledge.editions.ours_json import json_schema
 from threatmatrix.knowledge.library import LIBRARY
 from threatmatrix.knowledge.schemas import KINDS
+from threatmatrix.knowledge.schemas_rules import pipeline_schema, rule_schema, suppression_schema
 
 __all__ = ["json_schemas", "write_json_schemas"]
 
@@ -39,6 +40,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     made = {}
     schemas = {kind: model.model_json_schema() for kind, model in KINDS.items()}
     schemas |= {"changes": ChangesFile.model_json_schema(), "export": json_schema(), "index": _INDEX}
+    schemas |= {"rule": rule_schema(), "suppression": suppression_schema(), "pipeline": pipeline_schema()}
     for kind, schema in schemas.items():
         made[f"{kind}.json"] = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

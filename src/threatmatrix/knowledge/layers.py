@@ -15,11 +15,12 @@ from typing import Any
 
 from threatmatrix.knowledge.yamlfile import Document, load_yaml, read_text
 from threatmatrix.model.errors import FormatError, InputError
+from threatmatrix.model.matrix import RuleSource
 
 __all__ = ["Layers", "is_disabled"]
 
 _IGNORED = {"README.md", "LICENSE", "NOTICE", "__pycache__"}
-_OVERLAID = ("matrix.yaml", "techniques", "cases", "mitigations", "vulnerabilities")
+_OVERLAID = ("matrix.yaml", "techniques", "cases", "mitigations", "vulnerabilities", "pipelines", "suppressions")
 _SHIPPED = ("index", "templates", "schemas")
 
 
@@ -70,6 +71,12 @@ class Layers:
             if path.suffix not in suffixes:
                 raise FormatError(path, "a file of this kind does not belong here", choices=suffixes)
         return found
+
+    def sources(self, *parts: str, technique: str = "") -> tuple[RuleSource, ...]:
+        """The Sigma files of a directory as text, without those that the overlay disables."""
+        paths = self.files(*parts, suffix=(".yml", ".yaml")).values()
+        kept = [path for path in paths if not (self.is_overlaid(path) and is_disabled(path))]
+        return tuple(RuleSource(str(path), read_text(path), technique) for path in kept)
 
     def slugs(self, folder: str) -> list[str]:
         """The slugs of a directory that holds one YAML file for each thing."""

@@ -39,6 +39,8 @@ class Library:
     cases: Mapping[str, CaseStudy]
     mitigations: Mapping[str, Mitigation]
     vulnerabilities: Mapping[str, Vulnerability]
+    pipelines: tuple[RuleSource, ...] = ()  # Sigma processing pipelines, in the order of their files' names
+    suppressions: tuple[RuleSource, ...] = ()  # Sigma filters with an owner and an end
     root: Path
     overlay: Path | None = None
     year: int | None = None  # of the edition that this is; None: all of it

@@ -52,6 +52,8 @@ def load_library(overlay: Path | None = None, *, root: Path = LIBRARY) -> Librar
         cases={item.slug: item for _, item in cases},
         mitigations={item.slug: item for item in check_mitigations(mitigations, known)},
         vulnerabilities={item.slug: item for _, item in vulnerabilities},
+        pipelines=layers.sources("pipelines"),
+        suppressions=layers.sources("suppressions"),
         root=root,
         overlay=overlay,
     )

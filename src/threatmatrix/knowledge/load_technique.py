@@ -8,7 +8,7 @@ from threatmatrix.knowledge import schemas, schemas_matrix
 from threatmatrix.knowledge.check import check
 from threatmatrix.knowledge.cross import Unit
 from threatmatrix.knowledge.layers import Layers, is_disabled
-from threatmatrix.knowledge.yamlfile import load_yaml, read_text
+from threatmatrix.knowledge.yamlfile import load_yaml
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.matrix import (
     Control,
@@ -17,7 +17,6 @@ from threatmatrix.model.matrix import (
     MonitorSpec,
     Procedure,
     Reference,
-    RuleSource,
     SampleSet,
     Technique,
     Trace,
@@ -62,7 +61,7 @@ def load_technique(layers: Layers, slug: str) -> Unit | None:
         monitors=tuple(
             MonitorSpec(use=item.use, severity=item.severity, params=dict(item.params)) for item in content.monitors
         ),
-        rules=_rules(layers, slug),
+        rules=layers.sources(*folder, "rules", technique=slug),
         procedures=tuple(procedure for procedure, _ in procedures),
         controls=_controls(layers, slug),
         playbook=_playbook(layers, entries.get("playbook.json")),
@@ -91,12 +90,6 @@ def check_folder(layers: Layers, folder: tuple[str, ...], entries: dict[str, Pat
 def references_of(entries: list[schemas.ReferenceEntry]) -> tuple[Reference, ...]:
     """The sources that a file names."""
     return tuple(Reference(entry.title, entry.url) for entry in entries)
-
-
-def _rules(layers: Layers, slug: str) -> tuple[RuleSource, ...]:
-    paths = layers.files("techniques", slug, "rules", suffix=(".yml", ".yaml")).values()
-    kept = [path for path in paths if not (layers.is_overlaid(path) and is_disabled(path))]
-    return tuple(RuleSource(str(path), read_text(path), slug) for path in kept)
 
 
 def _procedures(layers: Layers, slug: str) -> list[tuple[Procedure, str]]:

@@ -21,6 +21,7 @@ __all__ = ["Contribution", "as_overlay", "import_folder", "is_contribution", "lo
 
 _KINDS = {"technique.yaml": "techniques", "case.yaml": "cases"}
 _TOP = ("techniques", "cases", "mitigations", "vulnerabilities", "matrix.yaml")
+_SITES_OWN = ("suppressions", "pipelines")  # what is not looked at, and how rules are read, is decided at home
 _IGNORED = ("README.md", "LICENSE", "NOTICE")
 _LEFT = re.compile(r"(old-)?[0-9a-f]{12}")
 _MOST_FILES = 2_000
@@ -47,10 +48,14 @@ def is_contribution(folder: Path) -> bool:
 def as_overlay(folder: Path) -> dict[str, Path]:
     """Path in an overlay → file of the contribution. Nothing outside the folder is ever followed.
 
-    Raises InputError (no contribution, a link, too much of it).
+    Raises InputError (no contribution, a link, too much of it, suppressions or pipelines in it).
     """
     if not folder.is_dir():
         raise InputError(folder, "no such folder", hint="Name the folder of one technique, or of a library")
+    for name in _SITES_OWN:
+        if (folder / name).exists():
+            hint = "Read it, and copy what you agree with into the folder that you lay over the library"
+            raise InputError(folder / name, "a contribution may not bring this along", hint=hint)
     kind = next((kind for name, kind in _KINDS.items() if (folder / name).exists()), "")
     found = _files(folder) if is_contribution(folder) else []
     if not found:

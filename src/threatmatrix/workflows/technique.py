@@ -12,19 +12,23 @@ from uuid import uuid4
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import MONITORS, build_monitor
-from threatmatrix.detect.sigma.compile import compile_rules
+from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
 from threatmatrix.emulate.attacks import ATTACKS, RECON
 from threatmatrix.knowledge.index import load_index
 from threatmatrix.knowledge.library import Library
+from threatmatrix.model.detection import Severity
 from threatmatrix.model.errors import InputError, ThreatmatrixError, UsageError
 from threatmatrix.model.matrix import RuleSource, Technique
 from threatmatrix.respond.cacao import load_playbook
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.workflows.contribute import load_with
+from threatmatrix.workflows.rule_files import RuleFiles
+from threatmatrix.workflows.rule_tests import RehearsedRule, rehearse_files
 
 __all__ = ["Check", "check_technique", "start_technique"]
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_STEP = Severity.informational  # of rules that honest traffic may meet: a chain counts them
 _TEMPLATES = Path(__file__).resolve().parent.parent / "library" / "templates" / "technique"
 
 
@@ -153,37 +157,69 @@ def _rules(library: Library, technique: Technique) -> Iterator[Check]:
     if not technique.rules:
         yield Check("rules compile", "absent")
         return
-    every = [rule for item in library.techniques.values() for rule in item.rules]
     own = {rule.file: Path(rule.file).name for rule in technique.rules}
-    refused = [error for error in compile_rules(every).refused if error.file in own]
-    said = [str(error).replace(error.file, own[error.file]) for error in refused]
-    yield Check("rules compile", "fail" if refused else "pass", _list(said))
-    for rule in technique.rules if not refused else ():
-        yield _sampled(technique, rule, every)
+    every = library.rules()
+    report = rehearse_files(RuleFiles(technique.rules), [rule for rule in every if rule.file not in own], library)
+    said = [str(error).replace(error.file, own[error.file]) for error in report.refused]
+    yield Check("rules compile", "fail" if said else "pass", _list(said))
+    if said:
+        return
+    checks: list[Check] = []
+    sampled = False
+    for rule in technique.rules:
+        tested = [each for each in report.rules if each.file == rule.file]
+        if any(each.results for each in tested):
+            checks.append(_tested(own[rule.file], tested))
+        else:
+            sampled = True
+            checks.append(_sampled(technique, f"{own[rule.file]} fires on its", rule.text, [rule], every))
+    yield from checks
+    samples = technique.samples
+    whole = samples and samples.attack and samples.benign and not sampled
+    if whole and all(check.result == "pass" for check in checks):
+        text = "".join(rule.text for rule in technique.rules)
+        yield _sampled(technique, "a rule fires on the", text, technique.rules, every)
 
 
-def _sampled(technique: Technique, rule: RuleSource, every: Sequence[RuleSource]) -> Check:
-    what = f"{Path(rule.file).name} fires on its attack sample and not on the benign one"
+def _tested(name: str, rules: Sequence[RehearsedRule]) -> Check:
+    """Every rule of the file has a test that fires and one that must not, and they all pass."""
+    wrong = []
+    for rule in rules:
+        wrong += [f"{rule.title}: {item.name}: {item.problem}" for item in rule.results if not item.passed]
+        sides = {item.expected for item in rule.results}
+        wrong += [f"{rule.title}: no test that fires"] if True not in sides else []
+        wrong += [f"{rule.title}: no test that must not fire"] if False not in sides else []
+    return Check(f"{name} passes the tests that it carries", "fail" if wrong else "pass", _list(wrong))
+
+
+def _sampled(
+    technique: Technique, what: str, text: str, rules: Sequence[RuleSource], every: Sequence[RuleSource]
+) -> Check:
+    """Whether any rule of ``text`` fires on the attack sample, and none that is more than a step on the benign one."""
+    what += " attack sample and not on the benign one"
     samples = technique.samples
     if samples is None or not samples.attack or not samples.benign:
-        return Check(what, "fail", "samples/attack.jsonl and samples/benign.jsonl belong beside a rule")
+        return Check(
+            what, "fail", "a rule carries tests, or samples/attack.jsonl and samples/benign.jsonl lie beside it"
+        )
     try:
-        alone = compile_rules([rule])
-        sources = every if alone.refused else [rule]
-        ids = set(re.findall(r"^id:\s*(\S+)", rule.text, flags=re.MULTILINE))
-        fired = {name: ids & _fired(sources, path) for name, path in (("a", samples.attack), ("b", samples.benign))}
+        alone = compile_rules(rules)
+        ruleset = compile_rules(every) if alone.refused else alone
+        ids = set(re.findall(r"^id:\s*(\S+)", text, flags=re.MULTILINE))
+        attack, benign = (_fired(ruleset, path) for path in (samples.attack, samples.benign))
     except ThreatmatrixError as error:
         return Check(what, "fail", str(error))
-    wrong = ([] if fired["a"] else ["silent on the attack sample"]) + (
-        ["fires on the benign one"] if fired["b"] else []
-    )
+    wrong = [] if ids & attack.keys() else ["silent on the attack sample"]
+    wrong += ["fires on the benign one"] if any(benign[key] > _STEP for key in ids & benign.keys()) else []
     return Check(what, "fail" if wrong else "pass", _list(wrong))
 
 
-def _fired(rules: Sequence[RuleSource], path: str) -> set[str]:
-    with RuleEngine(compile_rules(rules)) as engine:
+def _fired(ruleset: RuleSet, path: str) -> dict[str, Severity]:
+    """Id of a rule that makes a finding of a sample → how severe."""
+    with RuleEngine(ruleset) as engine:
         found = [finding for batch in read_events([Path(path)], "gateway") for finding in engine.feed(batch)]
-    return {finding.detector.removeprefix("rule:") for finding in found}
+        found += engine.finish()
+    return {finding.detector.removeprefix("rule:"): finding.severity for finding in found}
 
 
 def _monitors(technique: Technique) -> str:

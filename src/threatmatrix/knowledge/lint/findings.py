@@ -1,6 +1,7 @@
 """What lint says: a finding, the check that made it, and the report of a run.
 
-Ids are stable: ``TM-`` and F for any file, L for a library, A for an ATLAS matrix, S for STIX, M for a mapping.
+Ids are stable: ``TM-`` and F for any file, L for a library, A for an ATLAS matrix, S for STIX, M for a mapping, R for
+rules.
 docs/lint.md describes every check; a test holds the two together.
 """
 
@@ -98,6 +99,22 @@ CHECKS: dict[str, Check] = _checks(
     ("TM-M011-not-in-release", "error", "The id does not stand in the release that is stated"),
     ("TM-M012-unknown-slug", "error", "A threatmatrix tag that names no technique of the library"),
     ("TM-M013-former-tactic", "warning", "The technique stood in this tactic until a release"),
+    # Sigma rules and suppressions, by `rules lint`
+    ("TM-R001-refused", "error", "A rule, pipeline or suppression that cannot be run as it is written"),
+    ("TM-R002-missing-key", "warning", "A rule without its id, description, level, tags or false positives"),
+    ("TM-R003-unknown-field", "error", "A field that an event does not have"),
+    ("TM-R004-bad-test", "error", "The tests that a rule carries cannot be read"),
+    ("TM-R005-no-tests", "warning", "A rule that carries no tests"),
+    ("TM-R006-one-sided-tests", "note", "A rule whose tests only fire, or never do"),
+    ("TM-R007-repeated-title", "warning", "Two rules have the same title"),
+    ("TM-R008-never-true", "error", "A condition that no event can meet"),
+    ("TM-R009-always-true", "error", "A condition that every event meets"),
+    ("TM-R010-true-of-nothing", "warning", "A condition that an event meets which matches nothing that it compares"),
+    ("TM-R011-short-literal", "note", "A text of less than three characters is searched for: slow, and seldom meant"),
+    ("TM-R012-plain-regex", "note", "A regular expression that says what a cheaper comparison says"),
+    ("TM-R013-expired", "warning", "A suppression that has ended"),
+    ("TM-R014-ends-soon", "note", "A suppression that ends within two weeks"),
+    ("TM-R015-too-broad", "note", "A suppression for any rule"),
 )
 
 
