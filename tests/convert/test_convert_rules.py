@@ -119,6 +119,54 @@ def test_what_would_change_is_refused(tmp_path: Path, to: str, detection: dict[s
 
 
 @needs_backends
+@pytest.mark.parametrize(
+    ("detection", "part"),
+    [
+        ({"able": {"host": "a"}, "notable": {"host": "b"}, "condition": "notable"}, "condition"),
+        ({"a": {"host": "a"}, "b": {"host": "b"}, "a-b": {"host": "c"}, "condition": "1 of a-b"}, "condition"),
+        ({"s": {"host": "ok", "object|base64offset|contains": "Größe"}, "condition": "s"}, "s.object|base64offset"),
+        ({"s": {"object|utf16|base64offset|contains": "cmd"}, "condition": "s"}, "s.object|utf16"),
+        ({"s": {"object|contains|windash": "–x"}, "condition": "s"}, "s.object|contains|windash"),
+        ({"s": {"host|cidr": "::ffff:10.0.0.0/104"}, "condition": "s"}, "s.host|cidr"),
+        ({"s": [{"host": "a"}, {"object|utf16|base64": "b"}], "condition": "s"}, "reads s otherwise"),
+    ],
+)
+def test_what_pysigma_itself_misreads_is_refused(tmp_path: Path, detection: dict[str, Any], part: str) -> None:
+    report = converted(tmp_path, "splunk", rule(detection))
+    assert not report.converted
+    assert not report.invalid
+    assert any(reason.startswith("pySigma") and part in reason for reason in report.refused[0].reasons) or (
+        part == "condition" and "Expected end of text" in report.refused[0].reasons[0]
+    )
+
+
+@needs_backends
+@pytest.mark.parametrize(
+    ("key", "value"), [("time|hour|gte", 3), ("host|fieldref|cased", "object"), ("object|utf16le|base64", "cmd")]
+)
+def test_modifiers_that_pysigma_does_not_know_are_refused(tmp_path: Path, key: str, value: Any) -> None:
+    report = converted(tmp_path, "kusto", one(**{key: value}))
+    assert not report.converted
+    assert len(report.refused) == 1
+
+
+@needs_backends
+def test_a_list_of_conditions_is_one_query(tmp_path: Path) -> None:
+    searches = {"a": {"host": "x"}, "b": {"object": "y"}}
+    document = rule({**searches, "condition": ["a", "b"]})
+    assert query(tmp_path, "splunk", document) == 'category="http" host="x" OR object="y"'  # OR binds first
+
+
+@needs_backends
+def test_what_a_pipeline_adds_is_refused_as_if_it_stood_in_the_rule(tmp_path: Path) -> None:
+    steps = [{"type": "field_name_mapping", "mapping": {"host": ["host.name", "host.fqdn"]}}]
+    pipeline = {"name": "ours", "transformations": steps}
+    report = converted(tmp_path, "splunk", one(**{"host|re": "a[0-9]"}), pipeline=pipeline)
+    assert not report.converted
+    assert "overwrite fields" in " ".join(report.refused[0].reasons)
+
+
+@needs_backends
 @pytest.mark.parametrize("to", BACKENDS)
 @pytest.mark.parametrize(
     ("kind", "more", "reasons"),

@@ -9,6 +9,8 @@ from threatmatrix.knowledge.page.assessment import MEANING
 from threatmatrix.model.assessment import SIGHTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from threatmatrix.knowledge import Library
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["show_assessment"]
 
 _COLOURS = {"detected": "green", "visible": "cyan", "partial": "yellow", "blind": "red", "outside": "dim"}
+_SHOWN = 3  # names of detectors and sources in a cell
 
 
 def show_assessment(item: Assessment, library: Library, *, every: bool) -> None:
@@ -52,11 +55,16 @@ def _techniques(item: Assessment, library: Library, *, every: bool) -> Table:
             "" if tactic == shown else safe(names[tactic]),
             safe(sight.technique.name),
             f"[{_COLOURS[sight.status]}]{sight.status}[/]",
-            safe(", ".join((*sight.detectors, *sight.traces))),
+            safe(_few((*sight.detectors, *sight.traces))),
             safe(_lacks(sight)),
         )
         shown = tactic
     return made
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _lacks(sight: Sight) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["show_fields", "show_source_fields", "show_sources", "show_try"]
 
+_SUCH_AS = 2  # titles of detectors in a cell
+
 
 def show_sources(readers: Sequence[Reader], *, as_json: bool) -> None:
     """One row for each reader, in the order in which a file is tried against them."""
@@ -120,10 +122,16 @@ def _show_fields_seen(report: TryReport) -> None:
 
 
 def _show_detectors(report: TryReport) -> None:
-    if not (report.visible or report.blind):
-        return
-    made = table("\nRules and monitors on this log alone", "rule or monitor", "technique", "sees", "needs besides")
-    for item in (*report.visible, *report.blind):
-        sees = "[red]no[/]" if item.missing else "[green]yes[/]"
-        made.add_row(safe(item.title), safe(item.technique), sees, safe(", ".join(item.missing)))
-    out().print(made)
+    if report.visible:
+        made = table("\nRules and monitors that see with this log alone", "rule or monitor", "technique")
+        for item in report.visible:
+            made.add_row(safe(item.title), safe(item.technique))
+        out().print(made)
+    if report.blind:
+        by_need: dict[tuple[str, ...], list[str]] = {}
+        for item in report.blind:
+            by_need.setdefault(item.missing, []).append(item.title)
+        made = table("\nWhat the others need besides", "needs", ">detectors", "such as")
+        for missing, titles in sorted(by_need.items(), key=lambda each: (-len(each[1]), each[0])):
+            made.add_row(safe(", ".join(missing)), str(len(titles)), safe("; ".join(titles[:_SUCH_AS])))
+        out().print(made)

@@ -25,7 +25,7 @@ SIGHTS: tuple[SightStatus, ...] = get_args(SightStatus)
 class Lack:
     """A trace or a detector that today's telemetry does not serve, and what it lacks."""
 
-    what: str  # the source that would show it, or the detector
+    what: str  # the source that would show it, or the title of the detector
     category: str  # of events, empty for a detector
     missing: tuple[str, ...]
 
@@ -36,7 +36,7 @@ class Sight:
 
     technique: Technique
     status: SightStatus
-    detectors: tuple[str, ...] = ()  # that run on today's telemetry
+    detectors: tuple[str, ...] = ()  # titles of those that run on today's telemetry
     traces: tuple[str, ...] = ()  # sources that show it today
     lacks: tuple[Lack, ...] = ()
     elsewhere: tuple[str, ...] = ()  # sources that no reader knows

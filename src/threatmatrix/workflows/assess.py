@@ -121,9 +121,9 @@ class _System:
         blind: dict[str, list[Lack]] = {}
         for found in best.values():
             if found.missing:
-                blind.setdefault(found.technique, []).append(Lack(found.detector, "", found.missing))
+                blind.setdefault(found.technique, []).append(Lack(found.title, "", found.missing))
             else:
-                seeing.setdefault(found.technique, []).append(found.detector)
+                seeing.setdefault(found.technique, []).append(found.title)
         never = not_theirs(self.system.traits)
         return tuple(_sight(t, fields, never, seeing.get(t.slug, ()), blind.get(t.slug, ())) for t in techniques)
 

@@ -16,6 +16,7 @@ from sigma.rule import SigmaRule
 
 from threatmatrix.detect.convert.capabilities import FEATURES, Backend
 from threatmatrix.detect.convert.features import features
+from threatmatrix.detect.convert.readings import misread
 from threatmatrix.detect.sigma.documents import Document
 from threatmatrix.model.errors import MissingExtraError, RuleError
 from threatmatrix.model.event import CATEGORIES
@@ -79,9 +80,17 @@ class Converter:
         return Converted(title, file, logsource, "\n".join(map(str, queries)))
 
     def _reasons(self, document: Document) -> Iterator[str]:
+        """Why the query would mean something else: pySigma misreads the rule, or the backend changes what it is given.
+
+        Features are looked for behind the pipelines: a pipeline may add what the rule itself does not have.
+        """
         changed: Mapping[Any, str] = self.backend.features
         try:
-            conditions = [one.parsed for one in SigmaRule.from_dict(_plain(document)).detection.parsed_condition]
+            rule = SigmaRule.from_dict(_plain(document))
+            yield from misread(document, rule)
+            self._engine.init_processing_pipeline()
+            self._engine.last_processing_pipeline.apply(rule)
+            conditions = [one.parsed for one in rule.detection.parsed_condition]
         except (*_FAILURES, RecursionError) as error:
             raise document.refuse(_first_line(error)) from error
         for tree in conditions:
@@ -111,7 +120,11 @@ def _categories() -> ProcessingPipeline:
 
 
 def _plain(document: Document) -> dict[str, Any]:
-    return {key: value for key, value in document.raw.items() if key != "tests"}
+    """The rule for pySigma. A list of conditions becomes one: a backend would write a query for each."""
+    detection = dict(document.raw["detection"])
+    if isinstance(detection["condition"], list):
+        detection["condition"] = " or ".join(f"({one})" for one in detection["condition"])
+    return {key: value for key, value in document.raw.items() if key != "tests"} | {"detection": detection}
 
 
 def _first_line(error: BaseException) -> str:

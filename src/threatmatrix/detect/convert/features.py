@@ -111,7 +111,7 @@ def _of_other(value: Any, *, negated: bool, beside_or: bool) -> Iterator[Feature
             yield "negated cidr"
     elif isinstance(value, SigmaFieldReference):
         yield "fieldref"
-    elif isinstance(value, SigmaTimestampPart):
+    elif isinstance(value, SigmaTimestampPart) or isinstance(getattr(value, "number", None), SigmaTimestampPart):
         yield "time part"
     elif negated and isinstance(value, SigmaNumber | SigmaCompareExpression):
         yield "negated number"

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from threatmatrix.model.event import EVENT_COLUMNS, Event
 
-__all__ = ["POSITION", "Batch", "quoted"]
+__all__ = ["NULL", "POSITION", "Batch", "quoted"]
 
 POSITION = "position in batch"  # the space keeps it apart from every field name
-_NULL = -(2**63)  # stands for None in a column of whole numbers
+NULL = -(2**63)  # stands for None in a column of whole numbers
 
 
 class Batch:
@@ -51,13 +51,13 @@ def quoted(name: str) -> str:
 
 def _restored(column: str, kind: str) -> str:
     name = quoted(column)
-    return f"nullif({name}, {_NULL}) AS {name}" if kind == "BIGINT" else name
+    return f"nullif({name}, {NULL}) AS {name}" if kind == "BIGINT" else name
 
 
 def _array(events: Sequence[Event], kind: str, get: Callable[[Event], Any]) -> NDArray[Any]:
     if kind == "BIGINT":
         cells = (get(event) for event in events)
-        return np.fromiter((_NULL if cell is None else cell for cell in cells), np.int64, len(events))
+        return np.fromiter((NULL if cell is None else cell for cell in cells), np.int64, len(events))
     if kind == "DOUBLE":
         return np.array([get(event) for event in events], dtype=np.float64)  # None → NaN, which DuckDB reads as NULL
     return np.fromiter(map(get, events), dtype=object, count=len(events))

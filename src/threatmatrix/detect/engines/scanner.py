@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
+from operator import attrgetter
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.detect.engines.batch import POSITION, Batch, quoted
+from threatmatrix.detect.engines.answers import Answers
+from threatmatrix.detect.engines.batch import quoted
+from threatmatrix.detect.engines.remembered import Room
 from threatmatrix.detect.sigma.needs import without_unknown
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.sigma.schema import Schema
-from threatmatrix.detect.sql.hits import RULES, candidates, matching, passing, read_by, some_texts
+from threatmatrix.detect.sql.hits import RULES, candidates, matching, read_by, some_texts
 from threatmatrix.detect.sql.prefilter import WIDE, Gate, Numbered, Sample, gated, read_by_gates
 from threatmatrix.model.event import Event
 
@@ -28,15 +31,7 @@ _NUMBERED = "numbered records"
 _EVENT = "number of record"
 _SAMPLED = 4_000  # records, to tell common words from rare ones
 _RULES_OF_A_QUERY = 200
-_SMALL = (800,)  # characters of the literals of a gate for micro-batches: a dozen rules or two
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Queries over a batch. To prepare the comparisons of hundreds of rules takes longer than to make them."""
-
-    gates: str  # which gates does any record pass?
-    rules: tuple[str, ...]  # for each gate: which of its rules match?
+_REMEMBERED = 32 << 20  # bytes, about: answers about the values of events, for all categories of a scanner
 
 
 class Scanner:
@@ -55,42 +50,30 @@ class Scanner:
             known = replace(rule, condition=without_unknown(rule.condition, schema.fields))
             self._categories[rule.category].append((number, known))
         self._name = f"batch {next(_BATCHES)}"  # several scanners may share a connection
-        self._batch: Batch | None = None
-        self._plans: dict[str, _Plan] = {}  # by category
+        self._room = Room(_REMEMBERED)
+        self._answers: dict[str, Answers] = {}  # by category
 
     def match(self, events: Sequence[Event]) -> dict[str, NDArray[np.int64]]:
         """Rule key → positions in ``events`` that match, int64, in order; rules without a match are left out."""
-        present = self._categories.keys() & {getattr(event, self._schema.category) for event in events}
-        if not present:
-            return {}
-        if self._batch is None:
-            reads = {self._schema.category}.union(
-                *(rule.reads for rules in self._categories.values() for _, rule in rules)
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        by_category: defaultdict[str, list[int]] = defaultdict(list)
+        for at, category in enumerate(map(attrgetter(self._schema.category), events)):
+            by_category[category].append(at)
+        for category in sorted(by_category.keys() & self._categories.keys()):
+            positions = by_category[category]
+            of_category = events if len(positions) == len(events) else [events[at] for at in positions]
+            for at, numbers in zip(positions, self._answering(category).match(of_category), strict=True):
+                for number in numbers:
+                    found[number].append(at)
+        return {self._rules[number].meta.key: np.array(found[number], dtype=np.int64) for number in sorted(found)}
+
+    def _answering(self, category: str) -> Answers:
+        if category not in self._answers:
+            name = f"{self._name} {category}"
+            self._answers[category] = Answers(
+                self._categories[category], self._schema, self._connection, name, self._room
             )
-            self._batch = Batch(self._connection, self._name, reads)
-        self._batch.load(events)
-        matched: dict[str, NDArray[np.int64]] = {}
-        for category in sorted(present):
-            plan = self._plan(category)
-            passed, _ = self._run(plan.gates)
-            for gate in np.unique(passed).tolist():
-                numbers, positions = self._run(plan.rules[gate])
-                for number in np.unique(numbers).tolist():
-                    matched[self._rules[number].meta.key] = np.sort(positions[numbers == number])
-        return matched
-
-    def _run(self, sql: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers and positions, as a query over the batch gives them."""
-        rows = self._connection.execute(sql).fetchnumpy()
-        return np.asarray(rows[RULES], dtype=np.int64), np.asarray(rows[POSITION], dtype=np.int64)
-
-    def _plan(self, category: str) -> _Plan:
-        if category not in self._plans:
-            gates = gated(self._categories[category], self._schema, sizes=_SMALL)
-            asked = passing(gates, self._name, self._schema, [POSITION])
-            each = tuple(matching([gate], self._name, self._schema, [POSITION]) for gate in gates)
-            self._plans[category] = _Plan(asked, each)
-        return self._plans[category]
+        return self._answers[category]
 
     def hits(self, source: str, into: str, carry: Sequence[str]) -> None:
         """Make the TEMP TABLE ``into`` (rule INTEGER, event BIGINT, ``carry``…): one row per rule and record.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from sqlglot import exp
 
 from threatmatrix.detect.sql.correlations.parts import (
     DOUBLED,
     Parts,
+    add,
     case,
     column,
     is_last,
@@ -36,14 +39,14 @@ def at_least(parts: Parts) -> exp.Select:
 
 
 def counted(parts: Parts) -> exp.Select:
-    """``event_count``: (g…, time, started, figure) at every event."""
+    """``event_count``: (g…, time, started, figure) at every event of a window that may hold enough."""
     one = named(number(1), "arrives")
     columns = [column("time"), one, named(number(1), "leaves"), parts.next_one()]
-    return _summed(parts, select(*parts.groups(), *columns, rows=parts.events()))
+    return _summed(parts, select(*parts.groups(), *columns, rows=_crowded(parts)))
 
 
 def different(parts: Parts) -> exp.Select:
-    """``value_count``: (g…, time, started, figure) at every event.
+    """``value_count``: (g…, time, started, figure) at every event of a window that may hold enough.
 
     A value is in the window from its first occurrence until a timespan after the last of a run of occurrences that
     are at most a timespan apart: only the ends of runs count, so that no window is ever searched for its values.
@@ -52,7 +55,39 @@ def different(parts: Parts) -> exp.Select:
     before = subtract(time, parts.over(exp.Lag(this=time), time, within=parts.values))
     after = subtract(parts.over(exp.Lead(this=time), time, within=parts.values), time)
     columns = [named(_ends_run(parts, gap), name) for gap, name in ((before, "arrives"), (after, "leaves"))]
-    return _summed(parts, select(*parts.groups(), time, *columns, parts.next_one(), rows=parts.events()))
+    return _summed(parts, select(*parts.groups(), time, *columns, parts.next_one(), rows=_crowded(parts)))
+
+
+def _crowded(parts: Parts) -> exp.Expr:
+    """The events, without most of those that lie in no window of as many as are asked for.
+
+    Of N events within a timespan each has half of the others on one of its sides. One sort tells, and what follows
+    sorts what is left. A window that holds N events loses none of them, so its figure stays what it was; that of any
+    other stays below N.
+    """
+    least = _least(parts)
+    if least < 2:
+        return parts.events()
+    time, half = column("time"), number(least // 2)
+    before, after = (parts.over(look(this=time, offset=half), time) for look in (exp.Lag, exp.Lead))
+    columns = [time, *map(column, parts.values), named(before, "before"), named(after, "after")]
+    around = select(*parts.groups(), *columns, rows=parts.events())
+    since = exp.GTE(this=column("before"), expression=subtract(time, parts.span))
+    until = exp.LTE(this=column("after"), expression=add(time, parts.span))
+    columns = [time, *map(column, parts.values)]
+    near = exp.or_(since, until, copy=False)
+    return select(*parts.groups(), *columns, rows=around, where=[near]).subquery("crowded", copy=False)
+
+
+def _least(parts: Parts) -> int:
+    """The figure below which no bound lets the correlation fire; 0 where there is none."""
+    floors = [0]
+    for bound in parts.correlation.bounds:
+        if bound.op == "gt":
+            floors.append(math.floor(bound.number) + 1)
+        elif bound.op in {"gte", "eq"}:
+            floors.append(math.ceil(bound.number))
+    return max(floors)
 
 
 def _ends_run(parts: Parts, gap: exp.Expr) -> exp.Expr:
