@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def test_engine_and_oracle(case: dict[str, Any]) -> None:
 @every_case
 def test_pysigma_sqlite(case: dict[str, Any]) -> None:
     pytest.importorskip("sigma.backends.sqlite", reason="pysigma-backend-sqlite is not installed")
+    if version("pysigma").startswith("1."):
+        pytest.skip("the corpus notes what the backend says on pySigma 2")
     records, wanted = expected(case)
     if "sqlite" not in case:
         assert by_sqlite(case["detection"], records) == wanted
