@@ -46,6 +46,19 @@ class Clock:
             self.elapsed += ahead
         return self.elapsed
 
+    def pass_by(self, latest: int) -> bool:
+        """Take several events at once, of which ``latest`` is the newest time, where that comes to the same.
+
+        False, and nothing is taken, where one of them may leap: then each is to be told by :meth:`tick`.
+        """
+        if self._newest is None or latest - self._newest > self._leap:
+            return False
+        self._ahead = 0
+        if latest > self._newest:
+            self.elapsed += latest - self._newest
+            self._newest = latest
+        return True
+
     @property
     def newest(self) -> int | None:
         """The greatest time (µs) that is believed; None before the first event."""

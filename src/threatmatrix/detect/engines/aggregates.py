@@ -8,7 +8,7 @@ hold the two to each other with a tolerance; sums of BIGINT are equal.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
+from collections.abc import Iterable
 from typing import Protocol
 
 from threatmatrix.detect.engines.judges import slots_of
@@ -50,11 +50,12 @@ class Distinct:
     """How many different values. O(1)."""
 
     def __init__(self) -> None:
-        self._counts: Counter[object] = Counter()
+        self._counts: dict[object, int] = {}
 
     def add(self, one: Occurrence) -> None:
+        counts = self._counts
         for value in one.values:
-            self._counts[value] += 1
+            counts[value] = counts.get(value, 0) + 1
 
     def remove(self, one: Occurrence) -> None:
         _take_off(self._counts, one.values)
@@ -67,12 +68,12 @@ class Slots:
     """Which rules, as bits; the figure is how many. O(rules that matched)."""
 
     def __init__(self) -> None:
-        self._counts: Counter[object] = Counter()
+        self._counts: dict[object, int] = {}
         self.there = 0
 
     def add(self, one: Occurrence) -> None:
         for slot in slots_of(one.slots):
-            self._counts[slot] += 1
+            self._counts[slot] = self._counts.get(slot, 0) + 1
         self.there |= one.slots
 
     def remove(self, one: Occurrence) -> None:
@@ -157,8 +158,8 @@ class Quantile:
         return values[low] + part * (values[low + 1] - values[low])
 
 
-def _take_off(counts: Counter[object], values: object) -> None:
-    for value in values:  # type: ignore[attr-defined]
+def _take_off(counts: dict[object, int], values: Iterable[object]) -> None:
+    for value in values:
         if counts[value] == 1:
             del counts[value]
         else:

@@ -137,6 +137,7 @@ class _Inquiry:
         self._batch: Batch | None = None
         self._asked = ""
         self._each: tuple[str, ...] = ()
+        self._always = range(0)  # gates that every event passes
 
     def run(self, events: Sequence[Event]) -> None:
         """Find the answers that are missing."""
@@ -157,8 +158,8 @@ class _Inquiry:
         """(terms, positions) that match."""
         batch = self._prepared()
         batch.load(events)
-        passed, _ = self._run(self._asked)
-        found = [self._run(self._each[gate]) for gate in np.unique(passed).tolist()]
+        passed, _ = self._run(self._asked) if self._asked else ((), ())
+        found = [self._run(self._each[gate]) for gate in [*np.unique(passed).tolist(), *self._always]]
         batch.load(())
         return found
 
@@ -168,8 +169,10 @@ class _Inquiry:
 
     def _prepared(self) -> Batch:
         if self._batch is None:
-            gates = gated(self._terms, self._schema, sizes=_SMALL)
-            self._asked = passing(gates, self._name, self._schema, [POSITION])
+            gates = sorted(gated(self._terms, self._schema, sizes=_SMALL), key=lambda gate: not gate.atoms)
+            asked = [gate for gate in gates if gate.atoms]
+            self._asked = passing(asked, self._name, self._schema, [POSITION]) if asked else ""
+            self._always = range(len(asked), len(gates))
             self._each = tuple(matching([gate], self._name, self._schema, [POSITION]) for gate in gates)
             reads = {self._schema.category}.union(*(rule.reads for _, rule in self._terms))
             self._batch = Batch(self._connection, self._name, reads)

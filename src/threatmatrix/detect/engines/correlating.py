@@ -16,7 +16,7 @@ from threatmatrix.detect.engines.absences import Absences
 from threatmatrix.detect.engines.chains import Plan
 from threatmatrix.detect.engines.episode_state import keep_correlation, kept_correlation
 from threatmatrix.detect.engines.episodes import Episodes
-from threatmatrix.detect.engines.evidence import Row, row_of
+from threatmatrix.detect.engines.evidence import Row, Rows
 from threatmatrix.detect.engines.groups import Group
 from threatmatrix.detect.engines.identity import identity
 from threatmatrix.detect.engines.occurrences import Key, Occurrence, Part, Reader
@@ -46,6 +46,7 @@ class CorrelationFindings:
     def __init__(self, plan: Plan) -> None:
         rule = self._rule = plan.rule
         self._plan = plan
+        self._waits = rule.waits
         self.identity = identity(rule.meta.detector, rule, *plan.beneath)
         self._reader = Reader(rule, plan.below)
         self._episodes = Episodes(plan)
@@ -109,26 +110,33 @@ class CorrelationFindings:
         *,
         again: Collection[int] = (),
         below: Sequence[tuple[int, Passed]] = (),
+        rows: Rows | None = None,
     ) -> list[Finding]:
         """Count events in their order; the findings that are new or have grown.
 
         ``matched``: position → the rules that matched, one bit each; ``again``: those of the positions whose events
-        are counted already; ``below``: (slot, firing) of the correlations in ``rules``, in order of position.
+        are counted already; ``below``: (slot, firing) of the correlations in ``rules``, in order of position;
+        ``rows``: those of ``events``, where other correlations read them too.
         """
         self.passed = []
-        if not (matched or below or self._rule.waits):
+        if not (matched or below or self._waits):
             return []
         firings = self._by_position(below)
-        positions = range(len(events)) if self._rule.waits else sorted({*matched, *firings} if firings else matched)
-        stamp = None
-        for position in positions:
-            event = events[position]
-            if self._rule.waits:
-                stamp = self._episodes.clock.tick(event.time)
-                self._judge_due(position)
+        rows = Rows(events) if rows is None else rows
+        if not (firings or self._waits):
+            read, take = self._reader.event, self._take
+            for position in sorted(matched):
+                for part in read(events[position], matched[position]):
+                    take(part, rows[position], None, position, again=position in again)
+            return self._told()
+        stamp, before = None, 0
+        for position in sorted({*matched, *firings}):
+            if self._waits:
+                stamp, before = self._go_by(events, before, position + 1), position + 1
             slots, fired = matched.get(position, 0), firings.get(position, ())
-            if slots or fired:
-                self._count(position, event, slots, fired, again=position in again, stamp=stamp)
+            self._count(position, events[position], rows[position], slots, fired, again=position in again, stamp=stamp)
+        if self._waits:
+            self._go_by(events, before, len(events))
         return self._told()
 
     def finish(self, below: Sequence[tuple[int, Passed]] = ()) -> list[Finding]:
@@ -167,6 +175,7 @@ class CorrelationFindings:
         self,
         position: int,
         event: Event,
+        row: Row,
         slots: int,
         firings: Sequence[tuple[int, Passed]],
         *,
@@ -174,7 +183,6 @@ class CorrelationFindings:
         stamp: int | None,
     ) -> None:
         parts = self._reader.event(event, slots) if slots else []
-        row = row_of(event)
         older = []
         for slot, passed in firings:
             part = self._reader.firing(passed.group, slot)
@@ -201,7 +209,7 @@ class CorrelationFindings:
     def _take(self, part: Part, row: Row, stamp: int | None, position: int, *, again: bool = False) -> None:
         episodes = self._episodes
         if stamp is None:
-            stamp = episodes.clock.elapsed if self._rule.waits else episodes.clock.tick(row.time)
+            stamp = episodes.clock.elapsed if self._waits else episodes.clock.tick(row.time)
         group, one = episodes.take(part, row, stamp, again=again)
         if self._absences is not None and part.slots & self._absences.asks_for:
             heappush(self._waiting, (stamp + self._plan.wait, one.serial, group.key, one))
@@ -210,6 +218,20 @@ class CorrelationFindings:
                 heapify(self._waiting)
         if episodes.fired:
             self._pass_on(position)
+
+    def _go_by(self, events: Sequence[Event], begin: int, end: int) -> int:
+        """Move the clock by the events from ``begin`` to ``end``, and judge what is due meanwhile; the last stamp."""
+        clock = self._episodes.clock
+        if end - begin > 1:
+            latest = max(event.time for event in events[begin:end])
+            elapsed = clock.elapsed + max(0, latest - (latest if clock.newest is None else clock.newest))
+            if not (self._waiting and self._waiting[0][0] < elapsed) and clock.pass_by(latest):
+                return clock.elapsed
+        stamp = clock.elapsed
+        for position in range(begin, end):
+            stamp = clock.tick(events[position].time)
+            self._judge_due(position)
+        return stamp
 
     def _judge_due(self, position: int) -> None:
         while self._waiting and self._waiting[0][0] < self._episodes.clock.elapsed:

@@ -5,7 +5,7 @@ Cost of an occurrence: a place in the group's sorted rows, and one look back; fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from threatmatrix.detect.engines.evidence import Row
 from threatmatrix.detect.engines.groups import Episode, Group, Step
@@ -23,7 +23,10 @@ class AtLeast:
         self._timespan = timespan
         self.cap = cap
 
-    def firings(self, group: Group, place: int) -> Iterator[Firing]:
+    def firings(self, group: Group, place: int) -> Iterable[Firing]:
+        return () if len(group.rows) < self._minimum else self._fired(group, place)
+
+    def _fired(self, group: Group, place: int) -> Iterator[Firing]:
         rows, back, timespan = group.rows, self._minimum - 1, self._timespan
         time = rows[place].row.time
         for at in range(max(place, back), min(place + back + 1, len(rows))):

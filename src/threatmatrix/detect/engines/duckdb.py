@@ -1,6 +1,7 @@
 """Rules on DuckDB, in micro-batches: the same findings whether events come in one batch or in many.
 
-A batch is loaded into a table once and read once per category, whatever the number of rules. What one batch leaves
+Which rules match is known of values that were met before, and asked of DuckDB for new ones (``answers``). What one
+batch leaves
 for the next is small and lies with the findings (``matches``) and with the hot rows of the correlations
 (``correlating``), where events are taken one at a time: what is found cannot depend on where a batch ends. A
 correlation of correlations is fed after those that it uses, with their firings in the order in which they happened.
@@ -17,6 +18,7 @@ import duckdb
 
 from threatmatrix.detect.engines.chains import plans
 from threatmatrix.detect.engines.correlating import CorrelationFindings, Passed
+from threatmatrix.detect.engines.evidence import Rows
 from threatmatrix.detect.engines.hits import Hits
 from threatmatrix.detect.engines.matches import MatchFindings
 from threatmatrix.detect.engines.scanner import Scanner
@@ -83,13 +85,14 @@ class RuleEngine:
             self._scanner.match([after for _, after in revised]),
         )
         findings: list[Finding] = []
+        rows = Rows(every)
         for key, growing in self._matches:
             positions = hits.single(key)
             if positions:
-                findings += growing.feed(every, positions)
+                findings += growing.feed(every, positions, rows)
         for keys, counting in self._episodes:
             matched, again = hits.of(counting)
-            findings += counting.feed(every, matched, again=again, below=self._below(keys))
+            findings += counting.feed(every, matched, again=again, below=self._below(keys), rows=rows)
         return sorted(findings, key=_in_order)
 
     def finish(self) -> list[Finding]:

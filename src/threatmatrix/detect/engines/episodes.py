@@ -78,7 +78,8 @@ class Episodes:
         self.serial += 1
         one = Occurrence(row, self.serial, part.slots, part.values)
         group, place = self.hot.add(part.key, one, stamp, self.clock.elapsed, again=again)
-        changed = [self._place(group, firing) for firing in self.judge.firings(group, place)]
+        firings = self.judge.firings(group, place)
+        changed = [self._place(group, firing) for firing in firings] if firings else []
         if group.episodes:
             around = bisect_right(group.episodes, row.time, key=_STARTED) - 1
             if around >= 0 and row.time <= group.episodes[around].last:

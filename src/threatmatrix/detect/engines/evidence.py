@@ -12,7 +12,7 @@ from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.model.detection import Finding, PrincipalShare
 from threatmatrix.model.event import Event
 
-__all__ = ["MAX_EVENT_IDS", "MAX_PRINCIPALS", "Evidence", "Row", "make_finding", "row_of"]
+__all__ = ["MAX_EVENT_IDS", "MAX_PRINCIPALS", "Evidence", "Row", "Rows", "make_finding", "row_of"]
 
 MAX_EVENT_IDS = 1000
 MAX_PRINCIPALS = 100  # the largest; details["principals"] has the number
@@ -32,6 +32,18 @@ class Row(NamedTuple):
 
 def row_of(event: Event) -> Row:
     return Row(event.time, event.row or 0, event.event_id, event.principal or "", event.system or "", event.model or "")
+
+
+class Rows(dict[int, Row]):
+    """Position in a batch → the row of its event, made when it is first asked for: many rules ask for the same."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        super().__init__()
+        self._events = events
+
+    def __missing__(self, position: int) -> Row:
+        row = self[position] = row_of(self._events[position])
+        return row
 
 
 @dataclass(slots=True)

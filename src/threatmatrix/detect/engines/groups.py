@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -59,6 +59,10 @@ class Group:
         """Take an occurrence in; the place that it has among the rows. ``again``: its event is evidence already."""
         self.touched = stamp
         self.arrived.append((stamp, one))
+        if not again and (not self.rows or self.rows[-1] < one):  # what is loose is among the rows
+            self.rows.append(one)
+            self.loose.append(one)
+            return len(self.rows) - 1
         for rows in (self.rows,) if again else (self.rows, self.loose):
             if not rows or rows[-1] < one:
                 rows.append(one)
@@ -153,10 +157,8 @@ class HotRows:
         if len(group.rows) > self._cap:
             self._thin(group, one)
             place = group.place_of(one)
-        for stale in self._stale(horizon):
-            del self.groups[stale.key]
-            self.count -= len(stale.rows)
-            self._let_go(stale)
+        if self.count > MAX_HOT or next(iter(self.groups.values())).touched <= horizon:
+            self._forget(horizon)
         return group, place
 
     def _drop_oldest(self, group: Group) -> None:
@@ -175,9 +177,11 @@ class HotRows:
         while 4 * len(group.rows) > 3 * self._cap:
             self._drop_oldest(group)
 
-    def _stale(self, horizon: int) -> Iterator[Group]:
+    def _forget(self, horizon: int) -> None:
         while len(self.groups) > 1:  # the last is the one just added to
             first = next(iter(self.groups.values()))
             if first.touched > horizon and self.count <= MAX_HOT:
                 return
-            yield first
+            del self.groups[first.key]
+            self.count -= len(first.rows)
+            self._let_go(first)

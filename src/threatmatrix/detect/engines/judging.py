@@ -46,7 +46,10 @@ def judge_of(rule: Correlation) -> Judge:
 def _figures(rule: Correlation) -> Judge:
     asked = _room_for(max(bound.number for bound in rule.bounds))
     if rule.kind == "value_count":
-        return Sliding[Aggregate](rule.timespan, asked, Distinct, _figure_asked(rule), lambda one: one.values)
+        # One event has at most one value for each of the rules: so many are needed at least.
+        least = max(0, -(-(rule.minimum or 0) // len(rule.rules)))
+        asks = _figure_asked(rule)
+        return Sliding[Aggregate](rule.timespan, asked, Distinct, asks, lambda one: one.values, least=least)
     if rule.kind == "event_count":
         return Sliding[Aggregate](rule.timespan, max(MAX_CROWD, asked), Number, _figure_asked(rule))
     return Sliding[Aggregate](rule.timespan, MAX_CROWD, _measure(rule), _figure_asked(rule))

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from threatmatrix.detect.engines.evidence import Evidence, Row, make_finding, row_of
+from threatmatrix.detect.engines.evidence import Evidence, Row, Rows, make_finding
 from threatmatrix.detect.engines.identity import identity, stable_id
 from threatmatrix.detect.engines.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
 from threatmatrix.detect.sigma.rules import EventRule
@@ -43,11 +43,12 @@ class MatchFindings:
     def detector(self) -> str:
         return self._rule.meta.detector
 
-    def feed(self, events: Sequence[Event], positions: Iterable[int]) -> list[Finding]:
-        """Add the events at ``positions``; give the findings that are new or have grown."""
+    def feed(self, events: Sequence[Event], positions: Iterable[int], rows: Rows | None = None) -> list[Finding]:
+        """Add the events at ``positions``; give the findings that are new or have grown. ``rows``: of ``events``."""
+        rows = Rows(events) if rows is None else rows
         grown: dict[str, _Open] = {}
         for position in positions:
-            growing = self._add(events[position])
+            growing = self._add(events[position], rows[position])
             grown[growing.finding_id] = growing
         return [self._finding(growing) for growing in grown.values()]
 
@@ -74,9 +75,8 @@ class MatchFindings:
         )
         self._open = OrderedDict((key, _Open(*parts)) for key, parts in zip(keys, found, strict=True))
 
-    def _add(self, event: Event) -> _Open:
+    def _add(self, event: Event, row: Row) -> _Open:
         # One event at a time, so that which finding is let go does not depend on batches.
-        row = row_of(event)
         key = (row.system, event.tenant or "", row.principal, row.model, row.time // HOUR)
         growing = self._open.get(key)
         if growing is None:

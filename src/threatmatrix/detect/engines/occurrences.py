@@ -6,7 +6,7 @@ An occurrence is read once, when it arrives: its group, and the values that are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from math import isfinite
@@ -22,6 +22,7 @@ __all__ = ["Key", "Occurrence", "Part", "Reader", "columns_of"]
 Key = tuple[Any, ...]
 Get = Callable[[Any], Any]
 
+_AS_IT_IS = frozenset({"VARCHAR", "BIGINT"})
 _LONG = 200  # characters of a text that are kept as they are; of a longer one a digest is kept
 
 
@@ -71,10 +72,17 @@ class Reader:
                 self._below[slot] = _view(rule, 1 << slot, partial(_told_of, below[slot]), columns)
             else:
                 direct[columns] = direct.get(columns, 0) | 1 << slot
-        self._direct = [_view(rule, slots, _getter, columns) for columns, slots in direct.items()]
+        self._direct = [_direct_view(rule, slots, columns) for columns, slots in direct.items()]
+        self._only = self._direct[0] if len(self._direct) == 1 else None
 
     def event(self, event: Any, slots: int) -> list[Part]:
         """What an event adds that the rules in ``slots`` matched: one part for each group, mostly one."""
+        only = self._only
+        if only is not None:
+            found = slots & only.slots
+            if not found or None in (key := only.key(event)):
+                return []
+            return [Part(key, found, only.values(event) if only.values else ())]
         parts = []
         for view in self._direct:
             found = slots & view.slots
@@ -119,6 +127,14 @@ def _view(
     return _View(slots, _tuple_of(group), _values(rule, values))
 
 
+def _direct_view(rule: Correlation, slots: int, columns: tuple[tuple[str, ...], tuple[str, ...]]) -> _View:
+    view = _view(rule, slots, _getter, columns)
+    names = columns[0]
+    if len(names) > 1 and all(EVENT_COLUMNS.get(name) in _AS_IT_IS for name in names):
+        return replace(view, key=attrgetter(*names))  # the same tuple, made in one call
+    return view
+
+
 def _told_of(group_by: Sequence[str], name: str) -> Get:
     return itemgetter(list(group_by).index(name)) if name in group_by else _nothing
 
@@ -140,10 +156,20 @@ def _values(rule: Correlation, getters: Sequence[Get]) -> Get | None:
     if not getters:
         return None
     if rule.kind == "value_count":
+        if len(getters) == 1:
+            return _single(getters[0])
         combined = _tuple_of(getters)
         return lambda source: () if None in (found := combined(source)) else (tuple(map(_short, found)),)
     get = getters[0]
     return lambda source: (found,) if _is_number(found := get(source)) else ()
+
+
+def _single(get: Get) -> Get:
+    def values(source: Any) -> tuple[Any, ...]:
+        found = get(source)
+        return () if found is None else ((_short(found),),)
+
+    return values
 
 
 def _is_number(value: Any) -> bool:

@@ -41,6 +41,9 @@ class Remembered:
         self._recent: dict[Any, int] = {}
         self._older: dict[Any, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._recent) + len(self._older)
+
     def look(self, keys: Iterable[Any]) -> list[int | None]:
         """The answers; None where there is none."""
         found: list[int | None] = list(map(self._recent.get, keys))
@@ -48,6 +51,8 @@ class Remembered:
 
     def again(self, key: Any) -> int | None:
         """The answer that was not asked for lately, if it is still there."""
+        if key in self._recent:
+            return self._recent[key]
         answer = self._older.get(key)
         if answer is not None:
             self.keep(key, answer)

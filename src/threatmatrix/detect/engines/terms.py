@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from threatmatrix.detect.engines.batch import NULL
-from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Or, leaves
+from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, leaves
 from threatmatrix.detect.sigma.schema import Schema
 
 __all__ = ["Aspect", "Formula", "Kind", "aspect_of", "formula", "keys_of", "quick"]
@@ -27,6 +27,7 @@ Formula = Callable[[Sequence[int]], bool]
 _MINUTE = 60_000_000
 _SURELY = 8_000_000_000_000_000_000  # µs: no date so far off that it is no date for an engine
 _LARGEST = 10**300
+_FEW = 64  # comparisons; longer lists stay together, where equal values make one IN
 _ORDERED = frozenset({"lt", "lte", "gt", "gte", "equals"})
 _PRESENCE = frozenset({"present", "absent"})
 _QUICK = frozenset({*_ORDERED, *_PRESENCE, "startswith", "endswith"})
@@ -75,7 +76,7 @@ def quick(node: Node) -> bool:
 
 def formula(node: Node, schema: Schema, place: Callable[[Aspect, Node], tuple[int, int]]) -> Formula:
     """The condition over its terms. ``place`` gives a term's aspect and bit, by their numbers."""
-    aspect = aspect_of(node, schema)
+    aspect = None if _shares_networks(node) else aspect_of(node, schema)
     if aspect is not None:
         at, bit = place(aspect, node)
         mask = 1 << bit
@@ -87,6 +88,12 @@ def formula(node: Node, schema: Schema, place: Callable[[Aspect, Node], tuple[in
         raise TypeError(f"{node.field} is one field")
     parts = [formula(item, schema, place) for item in node.items]
     return _all_of(parts) if isinstance(node, And) else _any_of(parts)
+
+
+def _shares_networks(node: Node) -> bool:
+    """A network is a pattern of kilobytes, and the same few stand in many rules: each is to be a term of its own."""
+    found = () if isinstance(node, Leaf) else list(leaves(node))
+    return len(found) <= _FEW and any(leaf.op == "cidr" for leaf in found)
 
 
 def _all_of(parts: Sequence[Formula]) -> Formula:

@@ -6,7 +6,7 @@ with the window. A late one walks over the rows within one timespan on either si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -42,7 +42,8 @@ class Sliding(Generic[A]):
     """Fires where ``ask`` has a verdict on the window.
 
     ``newest_of`` gives what of a row is superseded by a newer row with the same (the value that is counted, the rule
-    that matched); without it every row counts.
+    that matched); without it every row counts. A group of fewer than ``least`` rows never fires: its window is not
+    looked at before.
     """
 
     def __init__(
@@ -52,14 +53,23 @@ class Sliding(Generic[A]):
         aggregate: Callable[[], A],
         ask: Callable[[A, int], Verdict | None],
         newest_of: Callable[[Occurrence], Sequence[object]] | None = None,
+        *,
+        least: int = 0,
     ) -> None:
         self._timespan = timespan
         self.cap = cap
         self._aggregate = aggregate
         self._ask = ask
         self._newest_of = newest_of
+        self._least = least
 
-    def firings(self, group: Group, place: int) -> Iterator[Firing]:
+    def firings(self, group: Group, place: int) -> Iterable[Firing]:
+        if len(group.rows) < self._least:
+            group.state = None
+            return ()
+        return self._fired(group, place)
+
+    def _fired(self, group: Group, place: int) -> Iterator[Firing]:
         rows = group.rows
         time = rows[place].row.time
         window = self._arrived(group, place)
