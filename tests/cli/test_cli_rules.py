@@ -11,10 +11,13 @@ import pytest
 import yaml
 from tests.cli.conftest import Cli, json_of
 
+from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.knowledge import Library
 from threatmatrix.knowledge.layers import Layers
 from threatmatrix.model.errors import FormatError, UnknownNameError
+from threatmatrix.model.matrix import RuleSource
 from threatmatrix.workflows.rule_files import read_rule_files
+from threatmatrix.workflows.rule_sql import rule_sql
 from threatmatrix.workflows.rules import Catalogue, Wanted, catalogue
 
 READ: dict[str, Any] = {
@@ -117,6 +120,22 @@ def test_show_says_what_a_rule_finds_and_needs(cli: Cli) -> None:
         "no rule is called 'inference_brust'. Did you mean inference_burst"
         in cli("rules", "show", "inference_brust").error
     )
+
+
+def test_there_is_sql_of_a_rule_whose_field_no_event_has() -> None:
+    detection = {"s": {"hosst": "x"}, "t": {'a"; DROP TABLE events; --': "y"}, "condition": "s or t or not s"}
+    written = yaml.safe_dump({"title": "Misspelt", "logsource": {"category": "http"}, "detection": detection})
+    ruleset = compile_rules([RuleSource("r.yml", written, "")], strict=True)
+    ((title, sql),) = rule_sql(ruleset, ruleset.rules[0]).items()
+    assert title == "Misspelt"
+    assert "FALSE" in sql
+    assert "DROP" not in sql
+
+
+def test_an_unknown_name_lists_some_names_and_counts_the_rest() -> None:
+    error = UnknownNameError("rule", "zzzz", [f"rule {number}" for number in range(1_100)])
+    assert "rule 39 and 1,060 more" in str(error)
+    assert str(UnknownNameError("rule", "zzzz", ["a", "b"])).endswith("Valid: a, b")
 
 
 # --- test -------------------------------------------------------------------------------------------

@@ -65,6 +65,12 @@ def one(**fields: Any) -> dict[str, Any]:
             KustoBackend, {"s": {"status": 3}, "condition": "not s"}, "not(status == 3)", id="kusto: null stays null"
         ),
         pytest.param(KustoBackend, {"k": ["a b"], "condition": "k"}, '"a b"', id="kusto: a text alone"),
+        pytest.param(KustoBackend, one(host="*"), 'host startswith ""', id="kusto: anything, and nothing"),
+        pytest.param(KustoBackend, one(host=""), 'host =~ ""', id="kusto: empty, and nothing"),
+        pytest.param(KustoBackend, one(host=True), "host =~ true", id="kusto: no text"),
+        pytest.param(KustoBackend, one(**{"a.b": "x"}), "'a.b' =~ \"x\"", id="kusto: a name becomes a text"),
+        pytest.param(SplunkBackend, one(**{'a" b': "x"}), '"a" b"="x"', id="splunk: a quote in a name"),
+        pytest.param(LuceneBackend, one(**{"a:b": "x"}), "a:b:x", id="lucene: a colon in a name"),
     ],
 )
 def test_what_the_backend_writes_is_not_what_sigma_says(backend: Any, detection: dict[str, Any], shows: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from threatmatrix.detect.convert.capabilities import BACKENDS
 from threatmatrix.knowledge import load_library
-from threatmatrix.model.errors import MissingExtraError, RuleError, UnknownNameError
+from threatmatrix.model.errors import InputError, MissingExtraError, RuleError, UnknownNameError
 from threatmatrix.workflows.convert import Conversion, convert_rules
 
 LIBRARY = load_library(None)
@@ -148,6 +148,48 @@ def test_modifiers_that_pysigma_does_not_know_are_refused(tmp_path: Path, key: s
     report = converted(tmp_path, "kusto", one(**{key: value}))
     assert not report.converted
     assert len(report.refused) == 1
+
+
+@needs_backends
+@pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.parametrize("name", ['a" OR b="c', "x) or 1==1 //", "f*", "a:b", "not", 'a" OR "b', "a\x1b[2J"])
+def test_a_field_name_cannot_become_a_part_of_the_query(tmp_path: Path, to: str, name: str) -> None:
+    report = converted(tmp_path, to, one(**{name: "x"}))
+    assert not report.converted
+    assert "as a name" in " ".join(report.refused[0].reasons)
+
+
+@needs_backends
+def test_a_name_with_a_dot_would_be_a_text_to_kusto_and_stays_a_name_elsewhere(tmp_path: Path) -> None:
+    assert query(tmp_path, "splunk", one(**{"user.name": "x"})) == 'category="http" user.name="x"'
+    assert query(tmp_path, "elasticsearch", one(**{"user.name": "x"})) == "category:http AND user.name:x"
+    assert not converted(tmp_path, "kusto", one(**{"user.name": "x"})).converted
+
+
+@needs_backends
+@pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.parametrize("value", ["a\x1b[2Jb", "a\nb", "a\u202eb", "a\x9bb", "a\u2028b"])
+def test_what_steers_a_terminal_does_not_reach_a_query(tmp_path: Path, to: str, value: str) -> None:
+    for key in ("host", "host|contains"):
+        report = converted(tmp_path, to, one(**{key: value}))
+        assert not report.converted
+        assert "control or direction character" in " ".join(report.refused[0].reasons)
+
+
+@needs_backends
+@pytest.mark.parametrize(("value", "reason"), [("*", "absent value"), ("", "empty text"), (True, "texts alone")])
+def test_kusto_cannot_tell_nothing_from_empty(tmp_path: Path, value: Any, reason: str) -> None:
+    report = converted(tmp_path, "kusto", one(host=value))
+    assert not report.converted
+    assert reason in " ".join(report.refused[0].reasons)
+
+
+@needs_backends
+def test_a_folder_without_rules_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no rule file here"):
+        convert_rules(LIBRARY, "splunk", paths=[tmp_path])
+    with pytest.raises(InputError, match="no pipeline here"):
+        convert_rules(LIBRARY, "splunk", pipeline=tmp_path)
 
 
 @needs_backends

@@ -60,6 +60,7 @@ def convert(
 
     settings = settings_of(ctx)
     with progress(quiet=settings.quiet) as shown:
+        shown.stage(f"converting for {to}")
         report = convert_rules(
             settings.load_library(), to, paths=paths or (), pipeline=pipeline, on_progress=shown.step
         )

@@ -104,6 +104,9 @@ class RuleError(FormatError):
     """A Sigma rule cannot be compiled; the message names the construct that is refused."""
 
 
+_LISTED = 40  # names in a hint; a rule set has hundreds
+
+
 class UnknownNameError(UsageError):
     """No such thing of this kind; suggests the nearest names."""
 
@@ -117,7 +120,8 @@ class UnknownNameError(UsageError):
         if near:
             hint = f"Did you mean {' or '.join(near)}?"
         elif self.choices:
-            hint = f"Valid: {', '.join(self.choices)}"
+            more = len(self.choices) - _LISTED
+            hint = f"Valid: {', '.join(self.choices[:_LISTED])}" + (f" and {more:,} more" if more > 0 else "")
         else:
             hint = f"There is no {kind} yet"
         super().__init__(f"no {kind} is called {name!r}", hint=hint)

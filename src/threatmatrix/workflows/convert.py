@@ -19,7 +19,7 @@ from threatmatrix.detect.sigma.pipelines import read_pipelines
 from threatmatrix.detect.sigma.schema import Schema
 from threatmatrix.detect.sigma.translate import event_rule
 from threatmatrix.knowledge import Library
-from threatmatrix.model.errors import RuleError, UsageError
+from threatmatrix.model.errors import InputError, RuleError, UsageError
 from threatmatrix.model.matrix import RuleSource
 from threatmatrix.workflows.rule_files import read_rule_files
 
@@ -53,6 +53,8 @@ def convert_rules(
     """
     converter = Converter(backend_named(to), _pipeline(pipeline))
     files = read_rule_files(paths) if paths else None
+    if files and not (files.sources or files.filters or files.unread):
+        raise InputError(", ".join(map(str, paths)), "no rule file here", hint="Rules are YAML files: .yml, .yaml")
     sources = files.sources if files else library.rules()
     invalid: list[UsageError] = list(files.unread if files else ())
     documents = _documents(sources, invalid)
@@ -120,6 +122,8 @@ def _pipeline(path: Path | None) -> ProcessingPipeline | None:
     files = read_rule_files([path])
     for unread in files.unread:
         raise unread
+    if not files.sources:
+        raise InputError(path, "no pipeline here", hint="A pipeline is a YAML file; name the file itself")
     read_pipelines(files.sources)
     made: list[dict[str, Any]] = []
     for source in files.sources:

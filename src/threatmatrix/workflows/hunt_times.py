@@ -35,9 +35,8 @@ def moment(text: str, now: int, *, end: bool = False) -> int:
         at = datetime.fromisoformat(text.strip())
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        if end and re.fullmatch(r"\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d(-?\d)?", text.strip()):
-            at += timedelta(days=1)
-        return (at - _EPOCH) // timedelta(microseconds=1)
+        whole = end and re.fullmatch(r"\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d(-?\d)?", text.strip())
+        return (at - _EPOCH + timedelta(days=1 if whole else 0)) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         hint = "Write a day (2026-01-31), a time (2026-01-31T09:30Z), or how long ago (24h, -7d)"
         raise UsageError(f"{text!r} is no time", hint=hint) from None

@@ -6,6 +6,7 @@ import sqlglot
 from sqlglot import exp
 
 from threatmatrix.detect.sigma.compile import RuleSet
+from threatmatrix.detect.sigma.needs import without_unknown
 from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.detect.sql.conditions import column, condition
 from threatmatrix.detect.sql.correlations import episodes
@@ -30,6 +31,8 @@ def rule_sql(ruleset: RuleSet, rule: EventRule | Correlation) -> dict[str, str]:
         statement = sqlglot.parse_one(episodes(rule, "occurrences", _DIALECT), dialect=_DIALECT)
     else:
         where = exp.EQ(this=column(ruleset.schema.category), expression=exp.Literal.string(rule.category))
-        test = condition(rule.condition, ruleset.schema, _DIALECT)
-        statement = exp.select("*").from_("events").where(where, test)
-    return {**found, rule.meta.title: statement.sql(_DIALECT, pretty=True)}
+        seen = without_unknown(rule.condition, ruleset.schema.fields)  # as engines run it
+        statement = exp.select("*").from_("events").where(where, condition(seen, ruleset.schema, _DIALECT))
+    sql = statement.sql(_DIALECT, pretty=True)
+    title = rule.meta.title
+    return {**found, title if found.get(title, sql) == sql else f"{title} ({rule.meta.key})": sql}

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.detect.sigma.rule_makers import event, feed
+from tests.detect.sigma.rule_makers import compiled, event, feed, rule
 
 from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.detect.sigma.levels import CONFIDENCE
 from threatmatrix.detect.sigma.pipeline_conditions import CONDITIONS
+from threatmatrix.detect.sigma.rules import KINDS, VALUED
 from threatmatrix.detect.sigma.transformations import TRANSFORMATIONS
 from threatmatrix.model.matrix import RuleSource
 
@@ -56,6 +57,23 @@ def test_confidence_is_as_the_table_says() -> None:
     assert {f"`{level.name}`": str(value) for level, value in CONFIDENCE.items()} == {
         row[0]: row[1] for row in table("A rule", 2)
     }
+
+
+def test_the_table_of_correlations_names_every_type() -> None:
+    named = [kind.strip("` ") for row in table("Other correlations", 2) for kind in row[0].split(",")]
+    assert sorted(named) == sorted(KINDS)
+    for kind in named:
+        correlation: dict[str, Any] = {"type": kind, "rules": ["base", "other"], "timespan": "1m"}
+        if kind in VALUED | {"event_count"}:
+            correlation["condition"] = {"gte": 1, **({"field": "rows"} if kind in VALUED else {})}
+        if kind == "value_percentile":
+            correlation["condition"]["percentile"] = 90
+        base, other = (
+            {**rule({"s": {"operation": name}, "condition": "s"}), "name": name} for name in ("base", "other")
+        )
+        ruleset = compiled(base, {**other, "title": "Other"}, {"title": "Many", "correlation": correlation})
+        assert feed(ruleset, [event(0, operation="base", rows=1), event(1, at=1, operation="other", rows=1)])
+        assert not feed(ruleset, [event(0, operation="neither", rows=1)])
 
 
 @pytest.mark.parametrize(("written", "matching", "other"), table("What matches", 3))

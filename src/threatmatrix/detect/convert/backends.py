@@ -15,7 +15,7 @@ from sigma.processing.transformations import AddConditionTransformation
 from sigma.rule import SigmaRule
 
 from threatmatrix.detect.convert.capabilities import FEATURES, Backend
-from threatmatrix.detect.convert.features import features
+from threatmatrix.detect.convert.features import RESERVED, features, names
 from threatmatrix.detect.convert.readings import misread
 from threatmatrix.detect.sigma.documents import Document
 from threatmatrix.model.errors import MissingExtraError, RuleError
@@ -94,6 +94,9 @@ class Converter:
         except (*_FAILURES, RecursionError) as error:
             raise document.refuse(_first_line(error)) from error
         for tree in conditions:
+            for name in names(tree):
+                if not self.backend.names.fullmatch(name) or name.upper() in RESERVED:
+                    yield f"the field name {name!r}: the backend would not write it as a name"
             for feature, field in features(tree):
                 if feature in changed:
                     where = f" (field {field})" if field else ""

@@ -7,6 +7,7 @@ listed keeps its meaning, given what the backend ``assumes``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -36,6 +37,10 @@ Feature = Literal[
     "fieldref",
     "time part",
     "keyword",
+    "any value",
+    "empty text",
+    "truth value",
+    "control character",
 ]
 
 FEATURES: Mapping[Feature, str] = MappingProxyType(
@@ -58,6 +63,10 @@ FEATURES: Mapping[Feature, str] = MappingProxyType(
         "fieldref": "one field compared with another",
         "time part": "a part of the time (hour, day …)",
         "keyword": "a value without a field",
+        "any value": "a value that is nothing but *",
+        "empty text": "an empty text",
+        "truth value": "true or false",
+        "control character": "a control or direction character in a value",
     }
 )
 """Each feature of a rule that some backend changes, in words."""
@@ -69,6 +78,7 @@ _TUMBLING = (
 _NO_CORRELATIONS = "this backend writes no correlations"
 _NO_CASE = "the backend cannot compare with case"
 _NO_PARTS = "the backend cannot take a time apart"
+_RAW = "it would stand in the query as it is: a terminal obeys it, and an editor hides or breaks it"
 _UNANCHORED = "keywords become searches for whole tokens, not for a part of the record"
 
 
@@ -81,6 +91,9 @@ class Backend:
     module: str
     cls: str
     assumes: tuple[str, ...]  # what must hold at the SIEM for a converted rule to mean what it says
+    names: re.Pattern[
+        str
+    ]  # fields that it writes so that they stay names: what it quotes or escapes wrongly is refused
     features: Mapping[Feature, str]  # what it changes → how
     correlations: Mapping[Kind, str]  # kind → why it is refused; a kind that is missing is converted
     expression: str  # why boolean conditions of temporal correlations are refused
@@ -99,6 +112,7 @@ _SPLUNK = Backend(
         "the fields are extracted under the names that the query uses",
         "text is compared without case, as the search command does",
     ),
+    names=re.compile(r"[\w@][\w.@ {}-]*"),  # anything else is quoted, and a quote in it is not escaped
     features=MappingProxyType(
         {
             "cased": _NO_CASE,
@@ -109,6 +123,7 @@ _SPLUNK = Backend(
             "fieldref": "where compares with case, Sigma without",
             "time part": _NO_PARTS,
             "keyword": _UNANCHORED,
+            "control character": _RAW,
         }
     ),
     correlations=_all_kinds(
@@ -132,8 +147,10 @@ _LUCENE_FEATURES: Mapping[Feature, str] = MappingProxyType(
         "fieldref": "Lucene cannot compare two fields",
         "time part": _NO_PARTS,
         "keyword": "keywords are looked up in the analysed default fields, not in the record",
+        "control character": _RAW,
     }
 )
+_LUCENE_NAMES = re.compile(r"[\w@][\w.@ -]*")  # the backend escapes white space and * alone
 _LUCENE_ASSUMES = (
     "text fields are of type keyword with a lowercase normalizer: otherwise they are compared with case, or as words",
     "addresses are of type ip, numbers of a numeric type",
@@ -145,6 +162,7 @@ _ELASTICSEARCH = Backend(
     module="sigma.backends.elasticsearch",
     cls="LuceneBackend",
     assumes=_LUCENE_ASSUMES,
+    names=_LUCENE_NAMES,
     features=_LUCENE_FEATURES,
     correlations=_all_kinds(
         event_count=f"Lucene has none, and with ES|QL {_TUMBLING}",
@@ -163,6 +181,7 @@ _OPENSEARCH = Backend(
     module="sigma.backends.opensearch",
     cls="OpensearchLuceneBackend",
     assumes=_LUCENE_ASSUMES,
+    names=_LUCENE_NAMES,
     features=_LUCENE_FEATURES,
     correlations=_all_kinds(
         event_count="Lucene has none, and with PPL the timespan is dropped: it counts over all time",
@@ -183,6 +202,7 @@ _KUSTO = Backend(
         "text columns are of type string, where an absent value is the empty text",
         "numbers are of type int, long or real",
     ),
+    names=re.compile(r"[A-Za-z_]\w*"),  # others are put in single quotes, which makes a text of them
     features=MappingProxyType(
         {
             "cased": _NO_CASE,
@@ -197,6 +217,10 @@ _KUSTO = Backend(
             "fieldref": "the backend cannot compare two fields",
             "time part": _NO_PARTS,
             "keyword": "the text would stand alone in the query, which Kusto rejects",
+            "any value": 'it becomes startswith "", which an absent value fulfils too',
+            "empty text": "an absent value is the empty text as well",
+            "truth value": "it is compared with =~, which takes texts alone",
+            "control character": _RAW,
         }
     ),
     correlations=_all_kinds(other=_NO_CORRELATIONS),

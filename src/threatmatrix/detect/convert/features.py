@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unicodedata import category
 
 from sigma.conditions import (
     ConditionAND,
@@ -18,6 +19,7 @@ from sigma.conditions import (
     ConditionValueExpression,
 )
 from sigma.types import (
+    SigmaBool,
     SigmaCasedString,
     SigmaCIDRExpression,
     SigmaCompareExpression,
@@ -34,13 +36,16 @@ from sigma.types import (
 
 from threatmatrix.detect.convert.capabilities import Feature
 
-__all__ = ["Found", "features"]
+__all__ = ["RESERVED", "Found", "features", "names"]
 
 Found = tuple[Feature, str]
 """A feature, and the field where it stands; empty for a value without a field."""
 
-_RESERVED = frozenset({"AND", "OR", "NOT"})
+RESERVED = frozenset({"AND", "OR", "NOT"})
+"""What a query language reads as an operator, where a name or a text should stand."""
+
 _ENDS = 2
+_BREAKS = frozenset({"Zl", "Zp"})
 
 
 def features(tree: Any, *, negated: bool = False, beside_or: bool = False) -> Iterator[Found]:
@@ -56,6 +61,17 @@ def features(tree: Any, *, negated: bool = False, beside_or: bool = False) -> It
         yield "keyword", ""
     elif isinstance(tree, ConditionFieldEqualsValueExpression):
         yield from _of_value(tree.field, tree.value, negated=negated, beside_or=beside_or)
+
+
+def names(tree: Any) -> Iterator[str]:
+    """Every field that a parsed condition of pySigma names, the one that is compared with included."""
+    if isinstance(tree, ConditionAND | ConditionOR | ConditionNOT):
+        for item in tree.args:
+            yield from names(item)
+    elif isinstance(tree, ConditionFieldEqualsValueExpression):
+        yield tree.field
+        if isinstance(tree.value, SigmaFieldReference):
+            yield tree.value.field
 
 
 def _compared(items: Sequence[Any], kind: type) -> Counter[str]:
@@ -98,8 +114,12 @@ def _of_value(field: str, value: Any, *, negated: bool, beside_or: bool) -> Iter
 
 
 def _of_other(value: Any, *, negated: bool, beside_or: bool) -> Iterator[Feature]:
-    if isinstance(value, SigmaRegularExpression):
+    if isinstance(value, SigmaBool):
+        yield "truth value"
+    elif isinstance(value, SigmaRegularExpression):
         yield "regex"
+        if _has_control(str(value.regexp)):
+            yield "control character"
         if beside_or:
             yield "regex beside or"
         if negated:
@@ -121,6 +141,12 @@ def _of_text(field: str, value: SigmaString) -> Iterator[Found]:
     if isinstance(value, SigmaCasedString):
         yield "cased", field
     parts = list(value.s)
+    if not any(parts):
+        yield "empty text", field
+    elif all(part is SpecialChars.WILDCARD_MULTI for part in parts):
+        yield "any value", field
+    if any(isinstance(part, str) and _has_control(part) for part in parts):
+        yield "control character", field
     inside = parts[1:-1] if len(parts) > _ENDS else []
     if any(isinstance(part, SpecialChars) for part in inside) or SpecialChars.WILDCARD_SINGLE in parts:
         yield "wildcard inside", field
@@ -131,5 +157,10 @@ def _of_text(field: str, value: SigmaString) -> Iterator[Found]:
             yield "literal asterisk", field
         if isinstance(part, str) and ("<" in part or ">" in part):
             yield "literal angle bracket", field
-    if len(parts) == 1 and parts[0] in _RESERVED:
+    if len(parts) == 1 and parts[0] in RESERVED:
         yield "reserved word", field
+
+
+def _has_control(text: str) -> bool:
+    """Whether it holds what steers a terminal, a line, or the direction of text (Unicode categories C*, Zl, Zp)."""
+    return any(category(sign)[0] == "C" or category(sign) in _BREAKS for sign in text)
