@@ -76,7 +76,7 @@ def chdb_counts(folder: str, rules: Sequence[EventRule]) -> dict[str, int]:
 def _scan(folder: str, category: str, rules: Sequence[EventRule]) -> str:
     renderer = Renderer(SCHEMA, _CLICKHOUSE, folded=True)
     read = [leaf for rule in rules for leaf in leaves(rule.condition)]
-    columns: list[exp.Expression] = [
+    columns: list[exp.Expr] = [
         exp.column(name, quoted=True) for name in sorted({name for leaf in read for name in leaf.fields})
     ]
     columns += [
@@ -86,5 +86,5 @@ def _scan(folder: str, category: str, rules: Sequence[EventRule]) -> str:
     files = call("file", exp.Literal.string(f"{folder}/*.parquet"), exp.Var(this="Parquet"))
     records = exp.select(*columns).from_(exp.Table(this=files))
     routed = exp.EQ(this=exp.column("category", quoted=True), expression=exp.Literal.string(category))
-    tests = [call("countIf", renderer.test(rule.condition)) for rule in rules]
+    tests: list[exp.Expr] = [call("countIf", renderer.test(rule.condition)) for rule in rules]
     return exp.select(*tests).from_(records.where(routed).subquery("records")).sql("clickhouse")

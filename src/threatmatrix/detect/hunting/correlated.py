@@ -19,12 +19,13 @@ from threatmatrix.detect.hunting.kept import KEPT_EVENTS, KeptMatches
 from threatmatrix.detect.hunting.matches import newest, rows_of
 from threatmatrix.detect.hunting.openings import Opening, openings
 from threatmatrix.detect.sigma.rules import VALUED, Correlation
-from threatmatrix.detect.sql.correlations import episodes, firing
+from threatmatrix.detect.sql.correlations import episodes, firing, may_fire, worth_sorting
 from threatmatrix.model.detection import Finding
 
 __all__ = ["Look", "correlation_findings"]
 
-_OCCURRENCES, _EPISODES, _NEAR, _EVIDENCE = "hunt_occurrences", "hunt_episodes", "hunt_near", "hunt_evidence"
+_EVERY, _OCCURRENCES = "hunt_every_occurrence", "hunt_occurrences"
+_EPISODES, _NEAR, _EVIDENCE = "hunt_episodes", "hunt_near", "hunt_evidence"
 _FETCHED = 100
 _PLACE = (
     "{'time': time, 'row': \"row\", 'event_id': event_id, 'principal': principal, 'system': system, 'model': model}"
@@ -50,10 +51,11 @@ def correlation_findings(
     Where other correlations count this one, its firing events are kept as matches.
     """
     one = plan.rule
-    if not kept.any_of(one):
+    if not may_fire(one, kept.numbers_of(one)):
         return [], 0
     groups = [f"g{at}" for at in range(len(one.group_by))]
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {_OCCURRENCES} AS {kept.occurrences(one, look.where)}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {_EVERY} AS {kept.occurrences(one, look.where)}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {_OCCURRENCES} AS {worth_sorting(one, _EVERY)}")
     number = f"row_number() OVER (ORDER BY {', '.join(['started', *groups])})"
     sql = f"SELECT {number} AS finding, * FROM ({episodes(one, _OCCURRENCES, until=look.newest)})"  # noqa: S608
     (made,) = connection.execute(f"CREATE OR REPLACE TEMP TABLE {_EPISODES} AS {sql}").fetchall()[0]

@@ -7,6 +7,8 @@ in DuckDB's temporary space: beyond the memory limit on disk.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import duckdb
@@ -47,6 +49,7 @@ class KeptMatches:
         self._connection = connection
         self._inner = {plan.rule.meta.key: plan.rule for plan in plans}
         self.numbers = {key: number for number, key in enumerate((*rules, *self._inner))}
+        self._matches: Counter[int] | None = None  # number of a rule → its matches, once somebody has asked
         self._fired: set[str] = set()  # keys of correlations whose firing events are kept
         self._always = {key for plan in plans if plan.rule.kind in TEMPORAL for key in plan.rule.rules}
         self._reads: dict[str, set[str]] = {}
@@ -66,6 +69,7 @@ class KeptMatches:
         numbers = {self.numbers[key] - rule: self._reads[key] for key in keys if key in self._reads}
         if not numbers:
             return
+        self._matches = None
         columns = ", ".join(_where_read(name, numbers) for name in self.columns)
         counted = f"FROM {table} WHERE rule IN ({_listed(numbers)})"
         told = ", ".join(map(quoted, EVIDENCE))
@@ -93,12 +97,13 @@ class KeptMatches:
         )
         self._fired.add(one.meta.key)
 
-    def any_of(self, one: Correlation) -> bool:
-        """Whether there is anything that ``one`` could count."""
-        if not self._fired.isdisjoint(one.rules):
-            return True
-        among = _listed(self.numbers[key] for key in one.rules)
-        return bool(self._connection.execute(f"SELECT 1 FROM {_KEPT} WHERE rule IN ({among}) LIMIT 1").fetchall())  # noqa: S608
+    def numbers_of(self, one: Correlation) -> dict[int, float]:
+        """Slot → how many matches ``one`` could count at most; infinite where that is not known without looking."""
+        if self._matches is None:
+            counts = self._connection.execute(f"SELECT rule, count(*) FROM {_KEPT} GROUP BY rule")  # noqa: S608
+            self._matches = Counter(dict(counts.fetchall()))
+        fired = {slot: math.inf for slot, key in enumerate(one.rules) if key in self._fired}
+        return {slot: self._matches[self.numbers[key]] for slot, key in enumerate(one.rules)} | fired
 
     def occurrences(self, one: Correlation, where: str) -> str:
         """A query: event, slot, time, g0 …, v0 … of all that ``one`` counts; ``where``: SQL, true of those it may."""

@@ -33,10 +33,14 @@ class Sample:
         """``columns``: field → its folded texts, one for each record."""
         self._records = max(1, *(len(texts) for texts in columns.values())) if columns else 1
         self._texts = {field: "\n".join(text for text in texts if text) for field, texts in columns.items()}
+        self._shares: dict[Atom, float] = {}
 
     def share(self, atom: Atom) -> float:
-        # Those that are not in the sample are the rarer the longer they are.
-        return self._texts.get(atom.field, "").count(atom.text) / self._records + _guess(atom) / 1_000
+        if atom not in self._shares:
+            found = self._texts.get(atom.field, "").count(atom.text) / self._records
+            # Those that are not in the sample are the rarer the longer they are.
+            self._shares[atom] = found + _guess(atom) / 1_000
+        return self._shares[atom]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from threatmatrix.detect.sql.correlations.episodes import episodes
 from threatmatrix.detect.sql.correlations.firing import firing
+from threatmatrix.detect.sql.correlations.possible import may_fire, worth_sorting
 
-__all__ = ["episodes", "firing"]
+__all__ = ["episodes", "firing", "may_fire", "worth_sorting"]

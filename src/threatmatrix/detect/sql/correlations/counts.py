@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from sqlglot import exp
 
 from threatmatrix.detect.sql.correlations.parts import (
@@ -19,6 +17,7 @@ from threatmatrix.detect.sql.correlations.parts import (
     so_far,
     subtract,
 )
+from threatmatrix.detect.sql.correlations.possible import least
 
 __all__ = ["at_least", "counted", "different"]
 
@@ -65,10 +64,10 @@ def _crowded(parts: Parts) -> exp.Expr:
     sorts what is left. A window that holds N events loses none of them, so its figure stays what it was; that of any
     other stays below N.
     """
-    least = _least(parts)
-    if least < 2:
+    enough = least(parts.correlation)
+    if enough < 2:
         return parts.events()
-    time, half = column("time"), number(least // 2)
+    time, half = column("time"), number(enough // 2)
     before, after = (parts.over(look(this=time, offset=half), time) for look in (exp.Lag, exp.Lead))
     columns = [time, *map(column, parts.values), named(before, "before"), named(after, "after")]
     around = select(*parts.groups(), *columns, rows=parts.events())
@@ -77,17 +76,6 @@ def _crowded(parts: Parts) -> exp.Expr:
     columns = [time, *map(column, parts.values)]
     near = exp.or_(since, until, copy=False)
     return select(*parts.groups(), *columns, rows=around, where=[near]).subquery("crowded", copy=False)
-
-
-def _least(parts: Parts) -> int:
-    """The figure below which no bound lets the correlation fire; 0 where there is none."""
-    floors = [0]
-    for bound in parts.correlation.bounds:
-        if bound.op == "gt":
-            floors.append(math.floor(bound.number) + 1)
-        elif bound.op in {"gte", "eq"}:
-            floors.append(math.ceil(bound.number))
-    return max(floors)
 
 
 def _ends_run(parts: Parts, gap: exp.Expr) -> exp.Expr:
