@@ -113,6 +113,20 @@ def test_random_events_as_the_stream_has_them(drawn: list[tuple[int, int, str, s
     assert hunted(EVERY, events) == streamed(EVERY, events)
 
 
+def test_what_followed_none_of_several_events_of_one_moment() -> None:
+    absence = {**correlation("temporal", ["a", "b"], "a and not b"), "name": "w", "title": "W"}
+    above = {**correlation("temporal", ["w", "b"], {"gte": 1}, timespan="1h"), "title": "Top"}
+    ruleset = compiled(A, B, absence, above)
+    events = [
+        event(1, at=20, principal="y", output_label="a"),
+        event(2, at=20, principal="y", output_label="a"),
+        event(3, at=190, principal="y", output_label="d"),
+    ]
+    found = hunted(ruleset, events)
+    assert [one.event_count for one in found.values()] == [2]
+    assert found == streamed(ruleset, events)
+
+
 def test_single_events_by_the_full_hour_and_the_newest_thousand() -> None:
     ruleset = compiled(base("a", output_label="a"))
     events = [event(number, at=-1 + number / 500, output_label="a") for number in range(2000)]

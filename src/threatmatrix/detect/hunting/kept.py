@@ -79,7 +79,7 @@ class KeptMatches:
         )
 
     def add_firing(self, one: Correlation, where: str, first: str, always: str) -> None:
-        """Keep the firing events of ``one``: of several at one moment the last, which surely fires.
+        """Keep the firing events of ``one``: of several at one moment the last, which surely fires; of an absence all.
 
         ``where``: as in :meth:`occurrences`; ``first`` and ``always``: queries for (g0 …, time) where one of its
         episodes begins to fire, and where it fires at all.
@@ -90,6 +90,8 @@ class KeptMatches:
         begins = f"({moment}) IN ({first})" if groups else f"o.time IN ({first})"
         moments = always if one.meta.key in self._always else first
         last = f'QUALIFY row_number() OVER (PARTITION BY {moment} ORDER BY k."row" DESC, k.event_id DESC) = 1'
+        if one.waits:
+            last = ""  # what did not follow one of them followed none
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {self._table(one.meta.key)} AS SELECT o.event, {moment}, {begins} AS first "  # noqa: S608
             f"FROM ({self.occurrences(one, where)}) AS o JOIN ({moments}) AS m ON o.time = m.time{same} "
