@@ -28,7 +28,7 @@ import duckdb
 from benchmarks.engine_chdb import INSTALLED, chdb_counts
 from benchmarks.engine_rules import sigma_rules
 from benchmarks.engine_world import CATEGORIES, SCHEMA, make_world
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.compile import compile_rules
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.sql.conditions import Renderer, condition, folded_name

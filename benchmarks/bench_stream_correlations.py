@@ -12,8 +12,8 @@ import random
 import time
 from typing import Any
 
-from threatmatrix.detect.engines.chains import plans
-from threatmatrix.detect.engines.correlating import CorrelationFindings
+from threatmatrix.detect.engines.counting.chains import plans
+from threatmatrix.detect.engines.counting.correlating import CorrelationFindings
 from threatmatrix.detect.sigma.ir import Leaf
 from threatmatrix.detect.sigma.rules import Bound, Correlation, EventRule, Expression, Kind, Meta, RuleName
 from threatmatrix.model.event import Event

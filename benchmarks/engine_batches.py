@@ -12,7 +12,7 @@ from dataclasses import replace
 import duckdb
 
 from benchmarks.engine_world import FRAGMENTS, WORDS
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Or
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.sigma.schema import EVENTS

@@ -21,7 +21,7 @@ from tests.detect.monitors.samples import SCALE
 from tests.detect.sigma.rule_makers import SECOND, START, compiled, count, selection
 
 from threatmatrix.detect import repeats
-from threatmatrix.detect.engines import episodes, groups, matches
+from threatmatrix.detect.engines.counting import episodes, groups, matches
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import NearDuplicateMonitor
 from threatmatrix.detect.session import Session

@@ -10,9 +10,9 @@ from tests.detect.monitors.samples import make_events
 from tests.detect.sigma.rule_makers import SECOND, START, compiled, count, event, selection
 
 from threatmatrix.detect.clock import CONFIRMATIONS, Clock
-from threatmatrix.detect.engines import groups
+from threatmatrix.detect.engines.counting import groups
+from threatmatrix.detect.engines.counting.evidence import MAX_COUNTED, Evidence, Row
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.engines.evidence import MAX_COUNTED, Evidence, Row
 from threatmatrix.detect.monitors import NearDuplicateMonitor
 from threatmatrix.detect.repeats import Repeats
 from threatmatrix.detect.session import Session

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.engines.suppressed import SuppressedEvents
+from threatmatrix.detect.engines.scanning.suppressed import SuppressedEvents
 from threatmatrix.detect.monitors import build_monitor
 from threatmatrix.detect.session import Session
 from threatmatrix.detect.sigma.compile import RuleSet

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.detect.sigma.rule_makers import SECOND, START, count, event, feed, selection, source
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.engines.suppressed import SuppressedEvents
+from threatmatrix.detect.engines.scanning.suppressed import SuppressedEvents
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
 from threatmatrix.detect.sigma.filters import Suppression
 from threatmatrix.model.errors import RuleError

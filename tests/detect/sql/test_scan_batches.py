@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.detect.sigma.rule_makers import event
 from tests.detect.sigma.rule_strategies import conditions, events
 
-from threatmatrix.detect.engines import answers, remembered, scanner
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning import answers, remembered, scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Or
 from threatmatrix.detect.sigma.rules import EventRule, Meta
 from threatmatrix.detect.sigma.schema import EVENTS

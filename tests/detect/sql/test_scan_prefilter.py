@@ -15,7 +15,7 @@ from tests.detect.sigma.conformance import SCHEMA, by_engine
 from tests.detect.sigma.rule_makers import event
 from tests.detect.sigma.rule_strategies import conditions, events
 
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, Or, Wild
 from threatmatrix.detect.sigma.rules import EventRule, Meta
 from threatmatrix.detect.sigma.schema import EVENTS

@@ -10,8 +10,8 @@ from tests.detect.sigma.rule_makers import SECOND, START
 from tests.detect.streaming.stream_makers import SPAN, act, bounds, correlation, parsed, ruleset, told
 from tests.detect.streaming.test_stream_kinds import CUTS, EVENTS, cut, made
 
+from threatmatrix.detect.engines.counting.identity import episode_id
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.engines.identity import episode_id
 from threatmatrix.detect.sigma.rules import Correlation
 from threatmatrix.model.detection import Finding
 

@@ -9,8 +9,9 @@ import pytest
 from tests.detect.streaming.stream_makers import act, bounds, correlation, parsed, ruleset
 from tests.detect.streaming.test_stream_kinds import FALLING, RISING, WAITING
 
-from threatmatrix.detect.engines import groups, judging
+from threatmatrix.detect.engines.counting import groups
 from threatmatrix.detect.engines.duckdb import RuleEngine
+from threatmatrix.detect.engines.judging import choosing
 from threatmatrix.detect.sigma.rules import Correlation
 from threatmatrix.model.event import Event
 
@@ -38,7 +39,7 @@ def noise(n: int) -> list[Event]:
 def test_rows_and_what_waits_are_bounded(rule: Correlation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MAX_HOT", 150)
     monkeypatch.setattr(groups, "LEAST_CAP", 20)
-    monkeypatch.setattr(judging, "MAX_CROWD", 30)
+    monkeypatch.setattr(choosing, "MAX_CROWD", 30)
     engine, _ = fed(rule, noise(600))
     ((_, part),) = engine._episodes
     assert 0 < part.rows == sum(len(group.rows) for group in part._groups.values()) <= 150

@@ -16,8 +16,9 @@ from tests.detect.streaming.stream_makers import act, bounds, correlation, rules
 from tests.detect.streaming.test_stream_chains import CHAIN
 from tests.detect.streaming.test_stream_kinds import FALLING, RISING, WAITING
 
-from threatmatrix.detect.engines import episodes, groups, judging
+from threatmatrix.detect.engines.counting import episodes, groups
 from threatmatrix.detect.engines.duckdb import RuleEngine
+from threatmatrix.detect.engines.judging import choosing
 from threatmatrix.detect.sigma.rules import Correlation
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.event import Event
@@ -87,7 +88,7 @@ def test_a_snapshot_at_any_point_changes_nothing(crowded: bool, monkeypatch: pyt
     if crowded:  # every limit is met
         monkeypatch.setattr(groups, "MAX_HOT", 14)
         monkeypatch.setattr(groups, "LEAST_CAP", 5)
-        monkeypatch.setattr(judging, "MAX_CROWD", 6)
+        monkeypatch.setattr(choosing, "MAX_CROWD", 6)
         monkeypatch.setattr(episodes, "MAX_OPEN", 2)
     run_state_machine_as_test(Broken, settings=settings(max_examples=4, stateful_step_count=7, deadline=None))
 
@@ -96,7 +97,7 @@ def test_a_snapshot_at_any_point_changes_nothing(crowded: bool, monkeypatch: pyt
 def test_a_snapshot_at_any_point_changes_nothing_in_the_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MAX_HOT", 14)
     monkeypatch.setattr(groups, "LEAST_CAP", 5)
-    monkeypatch.setattr(judging, "MAX_CROWD", 6)
+    monkeypatch.setattr(choosing, "MAX_CROWD", 6)
     run_state_machine_as_test(Broken, settings=settings(max_examples=150, stateful_step_count=30, deadline=None))
 
 

@@ -16,12 +16,12 @@ from types import TracebackType
 
 import duckdb
 
-from threatmatrix.detect.engines.chains import plans
-from threatmatrix.detect.engines.correlating import CorrelationFindings, Passed
-from threatmatrix.detect.engines.evidence import Rows
-from threatmatrix.detect.engines.hits import Hits
-from threatmatrix.detect.engines.matches import MatchFindings
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.counting.chains import plans
+from threatmatrix.detect.engines.counting.correlating import CorrelationFindings, Passed
+from threatmatrix.detect.engines.counting.evidence import Rows
+from threatmatrix.detect.engines.counting.matches import MatchFindings
+from threatmatrix.detect.engines.scanning.hits import Hits
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.engines.visibility import blind_spots, runnable, sightings
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.detect.state import State, check, header, understood

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from threatmatrix.detect.engines.duckdb import RuleEngine
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.detect.sigma.selftest import RuleTest

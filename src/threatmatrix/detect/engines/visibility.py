@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from threatmatrix.detect.engines.occurrences import columns_of
+from threatmatrix.detect.engines.counting.occurrences import columns_of
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.detect.sigma.expressions import clauses
 from threatmatrix.detect.sigma.needs import lacking, without_unknown

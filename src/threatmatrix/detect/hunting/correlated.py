@@ -10,11 +10,11 @@ from typing import Any
 
 import duckdb
 
-from threatmatrix.detect.engines.chains import Plan
-from threatmatrix.detect.engines.evidence import MAX_COUNTED, Evidence, Row
-from threatmatrix.detect.engines.groups import Episode, Group
-from threatmatrix.detect.engines.identity import episode_id
-from threatmatrix.detect.engines.telling import finding_of
+from threatmatrix.detect.engines.counting.chains import Plan
+from threatmatrix.detect.engines.counting.evidence import MAX_COUNTED, Evidence, Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group
+from threatmatrix.detect.engines.counting.identity import episode_id
+from threatmatrix.detect.engines.counting.telling import finding_of
 from threatmatrix.detect.hunting.kept import KEPT_EVENTS, KeptMatches
 from threatmatrix.detect.hunting.matches import newest, rows_of
 from threatmatrix.detect.hunting.openings import Opening, openings

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from threatmatrix.detect.engines.chains import plans
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.counting.chains import plans
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.engines.visibility import blind_spots, runnable
 from threatmatrix.detect.hunting.correlated import Look, correlation_findings
 from threatmatrix.detect.hunting.fields import FieldsSeen

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import duckdb
 from sqlglot import exp
 
-from threatmatrix.detect.engines.chains import Plan
-from threatmatrix.detect.engines.occurrences import columns_of
+from threatmatrix.detect.engines.counting.chains import Plan
+from threatmatrix.detect.engines.counting.occurrences import columns_of
 from threatmatrix.detect.sigma.rules import TEMPORAL, VALUED, Correlation
 from threatmatrix.model.event import EVENT_COLUMNS
 

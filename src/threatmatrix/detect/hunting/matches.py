@@ -1,4 +1,4 @@
-"""Findings of rules for single events, from a table of hits: what ``engines.matches`` makes of a stream.
+"""Findings of rules for single events, from a table of hits: what ``engines.counting.matches`` makes of a stream.
 
 One rule, system, tenant, principal, model and full hour (UTC) is one finding. A stream lets a finding go when 5,000 of
 a rule grow at once, and begins another; here each is whole.
@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from threatmatrix.detect.engines.evidence import MAX_EVENT_IDS, Evidence, Row, make_finding
-from threatmatrix.detect.engines.identity import stable_id
-from threatmatrix.detect.engines.matches import HOUR
+from threatmatrix.detect.engines.counting.evidence import MAX_EVENT_IDS, Evidence, Row, make_finding
+from threatmatrix.detect.engines.counting.identity import stable_id
+from threatmatrix.detect.engines.counting.matches import HOUR
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.model.detection import Finding
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from threatmatrix.detect.engines.absences import Absences
-from threatmatrix.detect.engines.evidence import Row
-from threatmatrix.detect.engines.groups import Group, Step
-from threatmatrix.detect.engines.judges import Firing
-from threatmatrix.detect.engines.judging import MAX_CROWD, judge_of
-from threatmatrix.detect.engines.occurrences import Occurrence
+from threatmatrix.detect.engines.counting.evidence import Row
+from threatmatrix.detect.engines.counting.groups import Group, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.absences import Absences
+from threatmatrix.detect.engines.judging.choosing import MAX_CROWD, judge_of
+from threatmatrix.detect.engines.judging.judges import Firing
 from threatmatrix.detect.hunting.kept import KEPT_EVENTS
 from threatmatrix.detect.sigma.rules import TEMPORAL, VALUED, Correlation
 
@@ -114,7 +114,7 @@ def _waited(judge: Absences, group: Group, fired: int) -> Opening | None:
 
 
 def _values(one: Correlation, values: list[Any] | None) -> tuple[Any, ...]:
-    """As ``engines.occurrences`` reads them."""
+    """As ``engines.counting.occurrences`` reads them."""
     if values is None or None in values:
         return ()
     return (tuple(values),) if one.kind == "value_count" else (values[0],)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
-from threatmatrix.detect.engines.evidence import Evidence, Row
+from threatmatrix.detect.engines.counting.evidence import Evidence, Row
 from threatmatrix.detect.state import State, ints, ints_of, names, names_of, runs, runs_of, texts, texts_of
 
 __all__ = ["keep_evidence", "keep_rows", "kept_evidence", "kept_rows"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from threatmatrix.detect.engines.groups import Group, Step
-from threatmatrix.detect.engines.judges import Firing, slots_of
-from threatmatrix.detect.engines.occurrences import Occurrence
-from threatmatrix.detect.engines.windows import Sliding, Verdict
+from threatmatrix.detect.engines.counting.groups import Group, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.judges import Firing, slots_of
+from threatmatrix.detect.engines.judging.windows import Sliding, Verdict
 
 __all__ = ["Chains", "Links", "Longest", "Ordered", "steps_to"]
 

@@ -20,9 +20,9 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.detect.engines.batch import POSITION, Batch
-from threatmatrix.detect.engines.remembered import Room
-from threatmatrix.detect.engines.terms import Aspect, Formula, formula, keys_of, quick
+from threatmatrix.detect.engines.scanning.batch import POSITION, Batch
+from threatmatrix.detect.engines.scanning.remembered import Room
+from threatmatrix.detect.engines.scanning.terms import Aspect, Formula, formula, keys_of, quick
 from threatmatrix.detect.sigma.ir import Node
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.sigma.schema import Schema

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import chain
 
-from threatmatrix.detect.engines.cells import keep_cells, keep_tuples, kept_cells, kept_tuples, thawed
-from threatmatrix.detect.engines.episodes import Episodes
-from threatmatrix.detect.engines.groups import Episode, Group, Step
-from threatmatrix.detect.engines.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
-from threatmatrix.detect.engines.occurrences import Key, Occurrence
+from threatmatrix.detect.engines.counting.cells import keep_cells, keep_tuples, kept_cells, kept_tuples, thawed
+from threatmatrix.detect.engines.counting.episodes import Episodes
+from threatmatrix.detect.engines.counting.groups import Episode, Group, Step
+from threatmatrix.detect.engines.counting.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
+from threatmatrix.detect.engines.counting.occurrences import Key, Occurrence
 from threatmatrix.detect.state import State, ints, ints_of, names, names_of, runs, runs_of, texts, texts_of
 
 __all__ = ["keep_correlation", "kept_correlation"]

@@ -12,9 +12,9 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.detect.engines.answers import Answers
-from threatmatrix.detect.engines.batch import quoted
-from threatmatrix.detect.engines.remembered import Room
+from threatmatrix.detect.engines.scanning.answers import Answers
+from threatmatrix.detect.engines.scanning.batch import quoted
+from threatmatrix.detect.engines.scanning.remembered import Room
 from threatmatrix.detect.sigma.needs import without_unknown
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.sigma.schema import Schema

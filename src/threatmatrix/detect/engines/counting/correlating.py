@@ -12,15 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from threatmatrix.detect.engines.absences import Absences
-from threatmatrix.detect.engines.chains import Plan
-from threatmatrix.detect.engines.episode_state import keep_correlation, kept_correlation
-from threatmatrix.detect.engines.episodes import Episodes
-from threatmatrix.detect.engines.evidence import Row, Rows
-from threatmatrix.detect.engines.groups import Group
-from threatmatrix.detect.engines.identity import identity
-from threatmatrix.detect.engines.occurrences import Key, Occurrence, Part, Reader
-from threatmatrix.detect.engines.telling import finding_of
+from threatmatrix.detect.engines.counting.chains import Plan
+from threatmatrix.detect.engines.counting.episode_state import keep_correlation, kept_correlation
+from threatmatrix.detect.engines.counting.episodes import Episodes
+from threatmatrix.detect.engines.counting.evidence import Row, Rows
+from threatmatrix.detect.engines.counting.groups import Group
+from threatmatrix.detect.engines.counting.identity import identity
+from threatmatrix.detect.engines.counting.occurrences import Key, Occurrence, Part, Reader
+from threatmatrix.detect.engines.counting.telling import finding_of
+from threatmatrix.detect.engines.judging.absences import Absences
 from threatmatrix.detect.sigma.rules import TEMPORAL, VALUED
 from threatmatrix.detect.state import State
 from threatmatrix.model.detection import Finding

@@ -37,13 +37,13 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 from threatmatrix.detect.clock import Clock
-from threatmatrix.detect.engines.chains import Plan
-from threatmatrix.detect.engines.evidence import Evidence, Row
-from threatmatrix.detect.engines.groups import Episode, Group, HotRows
-from threatmatrix.detect.engines.identity import episode_id
-from threatmatrix.detect.engines.judges import Firing
-from threatmatrix.detect.engines.judging import judge_of
-from threatmatrix.detect.engines.occurrences import Key, Occurrence, Part
+from threatmatrix.detect.engines.counting.chains import Plan
+from threatmatrix.detect.engines.counting.evidence import Evidence, Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group, HotRows
+from threatmatrix.detect.engines.counting.identity import episode_id
+from threatmatrix.detect.engines.counting.occurrences import Key, Occurrence, Part
+from threatmatrix.detect.engines.judging.choosing import judge_of
+from threatmatrix.detect.engines.judging.judges import Firing
 
 __all__ = ["MAX_OPEN", "Episodes"]
 

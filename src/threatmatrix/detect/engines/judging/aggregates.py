@@ -11,8 +11,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Protocol
 
-from threatmatrix.detect.engines.judges import slots_of
-from threatmatrix.detect.engines.occurrences import Occurrence
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.judges import slots_of
 
 __all__ = ["Aggregate", "Distinct", "Mean", "Number", "Quantile", "Slots", "Sum"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from threatmatrix.detect.engines.chains import Plan
-from threatmatrix.detect.engines.evidence import make_finding
-from threatmatrix.detect.engines.groups import Episode, Group
+from threatmatrix.detect.engines.counting.chains import Plan
+from threatmatrix.detect.engines.counting.evidence import make_finding
+from threatmatrix.detect.engines.counting.groups import Episode, Group
 from threatmatrix.detect.sigma.rules import VALUED, Correlation, Expression, RuleName
 from threatmatrix.model.detection import Finding
 

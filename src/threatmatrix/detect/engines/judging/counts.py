@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from threatmatrix.detect.engines.evidence import Row
-from threatmatrix.detect.engines.groups import Episode, Group, Step
-from threatmatrix.detect.engines.judges import Firing
-from threatmatrix.detect.engines.occurrences import Occurrence
+from threatmatrix.detect.engines.counting.evidence import Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.judges import Firing
 
 __all__ = ["AtLeast"]
 

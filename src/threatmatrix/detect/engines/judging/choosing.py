@@ -6,13 +6,13 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from threatmatrix.detect.engines.absences import Absences
-from threatmatrix.detect.engines.aggregates import Aggregate, Distinct, Mean, Number, Quantile, Slots, Sum
-from threatmatrix.detect.engines.counts import AtLeast
-from threatmatrix.detect.engines.groups import MAX_HOT
-from threatmatrix.detect.engines.judges import Judge, slots_of, true_of
-from threatmatrix.detect.engines.orders import Chains, Ladder, Longest, Ordered
-from threatmatrix.detect.engines.windows import Sliding, Together, Verdict
+from threatmatrix.detect.engines.counting.groups import MAX_HOT
+from threatmatrix.detect.engines.judging.absences import Absences
+from threatmatrix.detect.engines.judging.aggregates import Aggregate, Distinct, Mean, Number, Quantile, Slots, Sum
+from threatmatrix.detect.engines.judging.counts import AtLeast
+from threatmatrix.detect.engines.judging.judges import Judge, slots_of, true_of
+from threatmatrix.detect.engines.judging.orders import Chains, Ladder, Longest, Ordered
+from threatmatrix.detect.engines.judging.windows import Sliding, Together, Verdict
 from threatmatrix.detect.sigma.expressions import clauses
 from threatmatrix.detect.sigma.rules import Compare, Correlation
 

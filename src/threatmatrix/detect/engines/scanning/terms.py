@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from threatmatrix.detect.engines.batch import NULL
+from threatmatrix.detect.engines.scanning.batch import NULL
 from threatmatrix.detect.sigma.ir import And, Leaf, Node, Not, leaves
 from threatmatrix.detect.sigma.schema import Schema
 

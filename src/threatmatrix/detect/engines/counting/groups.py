@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from threatmatrix.detect.engines.evidence import Evidence, Row
-from threatmatrix.detect.engines.occurrences import Key, Occurrence
+from threatmatrix.detect.engines.counting.evidence import Evidence, Row
+from threatmatrix.detect.engines.counting.occurrences import Key, Occurrence
 
 __all__ = ["MAX_HOT", "Episode", "Group", "HotRows", "Keeper", "Key", "Step"]
 

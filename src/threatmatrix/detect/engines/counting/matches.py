@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from threatmatrix.detect.engines.evidence import Evidence, Row, Rows, make_finding
-from threatmatrix.detect.engines.identity import identity, stable_id
-from threatmatrix.detect.engines.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
+from threatmatrix.detect.engines.counting.evidence import Evidence, Row, Rows, make_finding
+from threatmatrix.detect.engines.counting.identity import identity, stable_id
+from threatmatrix.detect.engines.counting.kept import keep_evidence, keep_rows, kept_evidence, kept_rows
 from threatmatrix.detect.sigma.rules import EventRule
 from threatmatrix.detect.state import State, ints, ints_of, names, names_of, texts, texts_of
 from threatmatrix.model.detection import Finding

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from threatmatrix.detect.engines.aggregates import Aggregate
-from threatmatrix.detect.engines.evidence import Row
-from threatmatrix.detect.engines.groups import Episode, Group, Step
-from threatmatrix.detect.engines.judges import Firing, slots_of
-from threatmatrix.detect.engines.occurrences import Occurrence
+from threatmatrix.detect.engines.counting.evidence import Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.aggregates import Aggregate
+from threatmatrix.detect.engines.judging.judges import Firing, slots_of
 
 __all__ = ["Sliding", "Together", "Verdict", "first_of_each"]
 

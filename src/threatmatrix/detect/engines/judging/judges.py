@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
-from threatmatrix.detect.engines.evidence import Row
-from threatmatrix.detect.engines.groups import Episode, Group, Keeper, Step
-from threatmatrix.detect.engines.occurrences import Occurrence
+from threatmatrix.detect.engines.counting.evidence import Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group, Keeper, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
 from threatmatrix.detect.sigma.rules import Expression, RuleName
 
 __all__ = ["Firing", "Judge", "slots_of", "true_of"]

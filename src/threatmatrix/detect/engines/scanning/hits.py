@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from threatmatrix.detect.engines.correlating import CorrelationFindings
+from threatmatrix.detect.engines.counting.correlating import CorrelationFindings
 from threatmatrix.model.event import Event
 
 __all__ = ["Hits", "Positions"]

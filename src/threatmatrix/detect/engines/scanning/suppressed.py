@@ -8,7 +8,7 @@ from types import TracebackType
 
 import duckdb
 
-from threatmatrix.detect.engines.scanner import Scanner
+from threatmatrix.detect.engines.scanning.scanner import Scanner
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.model.event import Event
 

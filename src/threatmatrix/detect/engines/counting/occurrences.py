@@ -13,7 +13,7 @@ from math import isfinite
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-from threatmatrix.detect.engines.evidence import Row
+from threatmatrix.detect.engines.counting.evidence import Row
 from threatmatrix.detect.sigma.rules import VALUED, Correlation
 from threatmatrix.model.event import EVENT_COLUMNS
 

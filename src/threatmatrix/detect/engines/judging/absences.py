@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from threatmatrix.detect.engines.evidence import Row
-from threatmatrix.detect.engines.groups import Episode, Group, Step
-from threatmatrix.detect.engines.judges import Firing, true_of
-from threatmatrix.detect.engines.occurrences import Occurrence
-from threatmatrix.detect.engines.orders import Chains, Links, steps_to
-from threatmatrix.detect.engines.windows import first_of_each
+from threatmatrix.detect.engines.counting.evidence import Row
+from threatmatrix.detect.engines.counting.groups import Episode, Group, Step
+from threatmatrix.detect.engines.counting.occurrences import Occurrence
+from threatmatrix.detect.engines.judging.judges import Firing, true_of
+from threatmatrix.detect.engines.judging.orders import Chains, Links, steps_to
+from threatmatrix.detect.engines.judging.windows import first_of_each
 from threatmatrix.detect.sigma.expressions import Clause, clauses
 from threatmatrix.detect.sigma.rules import Correlation
 

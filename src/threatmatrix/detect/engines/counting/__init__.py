@@ -1,0 +1,1 @@
+"""What rules remember between batches: occurrences, groups, episodes and their evidence; snapshots of all that."""
