@@ -157,7 +157,7 @@ CHAIN = (
     THEN,
     OFTEN,
     NOT_B,
-    correlation("value_count", ("then", "c"), key="values", bounds=bounds(gte=2), field=("principal",)),
+    correlation("value_count", ("then", "c"), key="accounts", bounds=bounds(gte=2), field=("principal",)),
     correlation("temporal", ("not_b", "then", "d"), key="last", bounds=bounds(gte=2), timespan=4 * SPAN * SECOND),
 )
 
