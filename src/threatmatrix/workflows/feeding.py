@@ -11,6 +11,7 @@ from threatmatrix.model.system import System
 from threatmatrix.telemetry.inputs.inputs import Inputs
 from threatmatrix.telemetry.readers import AUTO, NOTHING_ASKED, Options
 from threatmatrix.telemetry.readers.mapping_file import load_mapping
+from threatmatrix.telemetry.systems import input_ranges
 from threatmatrix.workflows.home import Home
 
 __all__ = ["Log", "check_there", "declared_logs", "reader_options"]
@@ -76,8 +77,9 @@ def declared_logs(
 
 
 def _inputs(home: Home, systems: Sequence[System], *, keep_raw: bool) -> Inputs | None:
-    ranges = {model.name: model.input_range for system in systems for model in system.models if model.input_range}
-    return Inputs(home.keyring(), ranges=ranges, keep_raw=keep_raw) if home.root.exists() or keep_raw else None
+    if not (home.root.exists() or keep_raw):
+        return None
+    return Inputs(home.keyring(), ranges=input_ranges(systems), keep_raw=keep_raw)
 
 
 def check_there(sources: Sequence[str]) -> None:
