@@ -11,13 +11,13 @@ run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
 
 test: $(VENV)/.dev test-convert  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not nightly'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly'
 
 test-convert: $(VENV)/convert/.dev  ## the Sigma engine on pySigma 1.5, with the SIEM backends that need it
 	$(VENV)/convert/bin/python -m pytest -q -m 'not nightly' tests/convert tests/detect/sigma
 
 coverage: $(VENV)/.dev  ## every test again, and which lines none of them runs; half as slow again
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not nightly' --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly' --cov --cov-report=term:skip-covered
 
 nightly: $(VENV)/.dev  ## the tests that take minutes: a second seed of the replay, servers that are no dependency
 	$(BIN)/python -m pytest -m nightly

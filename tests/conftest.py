@@ -13,6 +13,13 @@ settings.register_profile("explore", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+_LONGEST = ("test_replay_full", "test_shown", "test_replay_small")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The full replays come first: they take longest, and the other tests fill the time of the second worker."""
-    items.sort(key=lambda item: "test_replay_full" not in item.nodeid)
+    """The files that take minutes come first, so that no worker is left alone with one (--no-loadscope-reorder)."""
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(_LONGEST) if name in item.nodeid), len(_LONGEST))
+
+    items.sort(key=place)
