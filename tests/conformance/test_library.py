@@ -24,7 +24,9 @@ from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import MONITORS, build_monitor
 from threatmatrix.detect.sigma.compile import RuleSet
 from threatmatrix.detect.sigma.rules import Correlation, EventRule
-from threatmatrix.emulate.attacks import ATTACKS, RECON
+from threatmatrix.emulate.attacks import attack_kind
+from threatmatrix.emulate.params import parse_params
+from threatmatrix.emulate.run import SAME
 from threatmatrix.knowledge import load_library
 from threatmatrix.knowledge.index import load_index
 from threatmatrix.knowledge.jsonschemas import json_schemas
@@ -256,13 +258,14 @@ def test_a_monitor_exists_and_takes_its_numbers(technique: Technique, spec: Moni
 
 @pytest.mark.parametrize("procedure", PROCEDURES, ids=slug_of)
 def test_a_procedure_has_a_budget_a_revert_and_an_attack(procedure: Procedure) -> None:
-    assert procedure.use in {*ATTACKS, *RECON}
-    assert procedure.max_queries > 0
+    for step in (*procedure.warm_up, *procedure.steps):
+        parse_params(attack_kind(step.use).params, {k: v for k, v in step.params.items() if k != "repeats"})
+    assert procedure.max_queries > 0 or attack_kind(procedure.use).access in ("none", "file", "train")
     assert len(procedure.revert) > 3, "a revert says what to undo, or why there is nothing"
     assert procedure.description
     if procedure.norm != "none":
         assert procedure.threshold > 0, "success is reported at a norm"
-        assert procedure.control in ATTACKS, "success is compared with a random control"
+        assert procedure.control == SAME or attack_kind(procedure.control), "success is compared with a random control"
 
 
 @pytest.mark.parametrize("procedure", PROCEDURES, ids=slug_of)

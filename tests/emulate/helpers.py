@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.matrix import Procedure, ProcedureStep
 from threatmatrix.model.system import Scope
 
 D = 16
@@ -26,7 +26,8 @@ def inputs(n: int, *, mean: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
 def procedure(use: str, **changes: object) -> Procedure:
     values: dict[str, object] = {
         "id": use.replace("_", "-"), "name": use, "technique": "online-evasion",
-        "access": "score" if use == "square" else "label", "use": use, "params": {}, "max_queries": 200,
+        "access": "score" if use == "square" else "label", "modality": "vector", "max_queries": 200,
+        "steps": (ProcedureStep(use),),
         "metric": "confirmed_success", "norm": "linf" if use == "square" else "l2",
         "threshold": 0.2 if use == "square" else 1.0, "control": "random_control", "idempotent": True,
         "destructive": False, "revert": "nothing", "expected_detections": (),

@@ -8,7 +8,7 @@ from tests.emulate.helpers import half_space, inputs, procedure
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.confirm import FRESH_QUERIES, choose_samples, confirmed
-from threatmatrix.emulate.run import run_procedure
+from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.target import Answer, InProcessTarget
 from threatmatrix.model.errors import (
     BudgetExhausted,
@@ -18,6 +18,7 @@ from threatmatrix.model.errors import (
     UnknownNameError,
     UsageError,
 )
+from threatmatrix.model.matrix import ProcedureStep
 
 
 class Recorder(InProcessTarget):
@@ -51,7 +52,14 @@ VARIANTS = ["plain", "adaptive-oars", "adaptive-averaged", "adaptive-lockstep", 
 @pytest.mark.parametrize("budget", [1, 7, 40, 200])
 def test_every_row_is_counted_and_the_budget_is_never_exceeded(name, variant, budget):
     target, confirm = Recorder(half_space(), noise_sigma=0.05), InProcessTarget(half_space())
-    result = run(name, target, variant=variant, confirm=confirm, max_queries=budget, surrogate=half_space())
+    result = run(
+        name,
+        target,
+        variant=variant,
+        confirm=confirm,
+        max_queries=budget,
+        hands=Hands(held={"surrogate": half_space()}),
+    )
     assert result.queries == target.queries == sum(len(rows) for _, rows in target.sent)
     assert all(outcome.queries <= budget for outcome in result.outcomes)
     assert result.confirm_queries == confirm.queries
@@ -245,11 +253,11 @@ def test_usage_errors_name_the_way_out():
     with pytest.raises(UnknownNameError, match="adaptive-oars"):
         run("square", variant="adaptive-oarz")
     with pytest.raises(FormatError, match=r"params\.are: no such parameter \(valid: area"):
-        run("square", procedure=procedure("square", params={"are": 1}))
+        run("square", procedure=procedure("square", steps=(ProcedureStep("square", {"are": 1}),)))
     with pytest.raises(FormatError, match=r"params\.area"):
-        run("square", procedure=procedure("square", params={"area": "much"}))
+        run("square", procedure=procedure("square", steps=(ProcedureStep("square", {"area": "much"}),)))
     with pytest.raises(FormatError, match=r"params\.repeats"):
-        run("square", procedure=procedure("square", params={"repeats": 0}))
+        run("square", procedure=procedure("square", steps=(ProcedureStep("square", {"repeats": 0}),)))
     with pytest.raises(UsageError, match="weights"):
         run("transfer")
     with pytest.raises(UsageError, match="do not match"):

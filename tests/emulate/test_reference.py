@@ -13,12 +13,10 @@ import uvicorn
 import yaml
 from tests.emulate.helpers import half_space, procedure, scope
 
-from threatmatrix.emulate.attacks import ATTACKS, RECON
+from threatmatrix.emulate.attacks import attack_kind
 from threatmatrix.emulate.attacks.base import Setting, parse_params
-from threatmatrix.emulate.attacks.hop_skip_jump import HopSkipJumpParams
-from threatmatrix.emulate.attacks.read_metadata import read_metadata
-from threatmatrix.emulate.attacks.square import SquareParams
-from threatmatrix.emulate.attacks.transfer import TransferParams, pgd
+from threatmatrix.emulate.attacks.evasion.transfer import TransferParams, pgd
+from threatmatrix.emulate.attacks.recon.read_metadata import read_card
 from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.confirm import choose_samples
 from threatmatrix.emulate.plan import plan_queries
@@ -27,9 +25,10 @@ from threatmatrix.emulate.reference.hard_negatives import rescanning_user, stati
 from threatmatrix.emulate.reference.honest import BATCH_GAP, honest_clients, honest_requests
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.reference.serving import listen, oip_app
-from threatmatrix.emulate.run import run_procedure
+from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.target import InProcessTarget
 from threatmatrix.model.errors import InputError, UnknownNameError
+from threatmatrix.model.matrix import ProcedureStep
 
 LIBRARY = Path(digits.__file__).parents[2] / "library" / "techniques"
 OURS = sorted(
@@ -59,7 +58,8 @@ def samples(splits, product):
 def of_library(path: Path):
     raw = yaml.safe_load(path.read_text())
     return procedure(
-        raw["use"], id=raw["id"], access=raw["access"], params=raw["params"], control=raw["success"]["control"],
+        raw["steps"][-1]["use"], id=raw["id"], access=raw["access"], modality=raw["modality"],
+        steps=tuple(ProcedureStep(step["use"], step.get("params", {})) for step in raw["steps"]), control=raw["success"]["control"],
         max_queries=raw["budget"]["max_queries"], norm=raw["success"]["norm"], threshold=raw["success"]["threshold"],
     )  # fmt: skip
 
@@ -124,7 +124,13 @@ class TestOnDigits:
         path = next(p for p in OURS if p.stem == name)
         target, confirm = (InProcessTarget(product, noise_sigma=sigma, seed=s) for s in (1, 2))
         result = run_procedure(
-            of_library(path), target, *samples, seed=SEED, variant=variant, confirm_target=confirm, surrogate=surrogate
+            of_library(path),
+            target,
+            *samples,
+            seed=SEED,
+            variant=variant,
+            confirm_target=confirm,
+            hands=Hands(held={} if surrogate is None else {"surrogate": surrogate}),
         )
         return np.mean([o.confirmed for o in result.outcomes])
 
@@ -237,7 +243,7 @@ class TestServing:
                 paths = ("/v2", "/v2/models/digits", "/v2/models/digits/ready")
                 return {path: call(app, "GET", path)[1] for path in paths}
 
-        card = read_metadata(Target(half_space()))
+        card = read_card(Target(half_space()))
         assert card.platform == "numpy_mlp"
         assert card.inputs == (("input", "FP64", (-1, 16)),)
         assert [name for name, _, _ in card.outputs] == ["label", "scores"]
@@ -323,14 +329,9 @@ class TestLibrary:
     @pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
     def test_use_params_and_control_exist(self, path):
         proc = of_library(path)
-        assert proc.use in (*ATTACKS, *RECON)
-        assert proc.control in (*ATTACKS, "")
-        kinds = {"hop_skip_jump": HopSkipJumpParams, "square": SquareParams, "transfer": TransferParams}
+        assert proc.control == "" or attack_kind(proc.control)
         params = {k: v for k, v in proc.params.items() if k != "repeats"}
-        if proc.use in kinds:
-            parse_params(kinds[proc.use], params)
-        else:
-            assert not params
+        parse_params(attack_kind(proc.use).params, params)
 
 
 class TestPlan:

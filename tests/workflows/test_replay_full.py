@@ -18,8 +18,8 @@ from threatmatrix.knowledge import Library, load_library
 from threatmatrix.telemetry.lake import Lake
 from threatmatrix.workflows.coverage import coverage, render
 from threatmatrix.workflows.home import Home
-from threatmatrix.workflows.replay import ReplayReport, plan, replay
-from threatmatrix.workflows.replay.report import AttackRow, DetectionRow
+from threatmatrix.workflows.replay.loop import ReplayReport, plan, replay
+from threatmatrix.workflows.replay.loop.report import AttackRow, DetectionRow
 from threatmatrix.workflows.respond import story
 
 SEEDS = (pytest.param(1, id="seed1"), pytest.param(5, id="seed5", marks=pytest.mark.nightly))

@@ -17,7 +17,7 @@ import pytest
 from threatmatrix.knowledge import load_library
 from threatmatrix.model.errors import ScopeError, UnknownNameError
 from threatmatrix.workflows.home import Home
-from threatmatrix.workflows.replay import ReplayReport, plan, replay
+from threatmatrix.workflows.replay.loop import ReplayReport, plan, replay
 
 LIBRARY = load_library()
 NOW = time.time_ns() // 1000

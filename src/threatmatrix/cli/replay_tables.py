@@ -12,8 +12,8 @@ from threatmatrix.model.evidence import Rate
 
 if TYPE_CHECKING:
     from threatmatrix.knowledge import Library
-    from threatmatrix.workflows.replay import ReplayPlan, ReplayReport
-    from threatmatrix.workflows.replay.report import Taken
+    from threatmatrix.workflows.replay.loop import ReplayPlan, ReplayReport
+    from threatmatrix.workflows.replay.loop.report import Taken
 
 __all__ = ["show_plan", "show_replay"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threatmatrix.emulate.attacks import RECON
+from threatmatrix.emulate.attacks import attack_kind
 from threatmatrix.emulate.confirm import FRESH_QUERIES
 from threatmatrix.emulate.variants import parse_variant
 from threatmatrix.model.matrix import Procedure
@@ -49,18 +49,24 @@ def plan_queries(
 ) -> QueryPlan:
     """Procedures × variants × samples, each at its full budget, confirmation included.
 
-    A procedure that only reads (norm ``none``) runs once, whatever the variants, and a variant without a
-    named control is left out. Raises UnknownNameError for an unknown variant.
+    A procedure without a control that only reads runs once, whatever the variants. An attack on everything at once
+    has its budget once for each of its steps. Raises UnknownNameError for an unknown variant.
     """
     lines: list[PlanLine] = []
     for procedure in procedures:
-        if procedure.use in RECON:
-            lines.append(PlanLine(procedure.id, procedure.technique, "plain", 1, procedure.max_queries, 0))
-            continue
         for name in variants:
-            if parse_variant(name).control and not procedure.control:
+            control = parse_variant(name).control
+            if control and not procedure.control:
                 continue
-            cost = samples * procedure.max_queries
-            line = PlanLine(procedure.id, procedure.technique, name, samples, cost, samples * FRESH_QUERIES)
-            lines.append(line)
+            kinds = [attack_kind(step.use) for step in procedure.steps]
+            if procedure.norm == "none" and not procedure.control and name != "plain":
+                continue
+            if kinds[-1].attack is not None:
+                before = 0 if control else (len(kinds) - 1) * procedure.max_queries
+                cost, units = samples * procedure.max_queries + before, samples
+            else:
+                cost = procedure.max_queries * (1 if control else len(kinds))
+                units = samples if procedure.control else 1
+            fresh = samples * FRESH_QUERIES if procedure.control else 0
+            lines.append(PlanLine(procedure.id, procedure.technique, name, units, cost, fresh))
     return QueryPlan(tuple(lines))

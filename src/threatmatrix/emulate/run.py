@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from threatmatrix.emulate.attacks import ATTACKS, RECON
-from threatmatrix.emulate.attacks.base import Attempt, Setting
-from threatmatrix.emulate.attacks.read_metadata import read_metadata
+from threatmatrix.emulate.attacks import AttackKind, attack_kind
+from threatmatrix.emulate.attacks.base import Attack, Attempt, Setting
 from threatmatrix.emulate.confirm import confirmed
 from threatmatrix.emulate.driver import Driver, Job
-from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.emulate.target import FloatArray, IntArray, Target
+from threatmatrix.emulate.stage import Brought, Samples, Stage
+from threatmatrix.emulate.target import IntArray, Rows, Store, Target, Teachable
 from threatmatrix.emulate.variants import REPEATS, Variant, parse_variant
-from threatmatrix.model.errors import FormatError, TargetRefused, UnknownNameError, UsageError
+from threatmatrix.model.errors import FormatError, UnknownNameError, UsageError
 from threatmatrix.model.evidence import AttackResult, SampleOutcome
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.matrix import Procedure, ProcedureStep
 
-__all__ = ["run_procedure"]
+__all__ = ["SAME", "Hands", "run_procedure"]
+
+SAME = "same"
+"""A procedure's ``control``: its own last step, with chance in place of what it knows."""
+
+
+def _say_nothing(text: str) -> None:
+    del text
+
+
+@dataclass(slots=True, kw_only=True)
+class Hands:
+    """What the attacker has beside the target: what earlier procedures brought, and other ways in.
+
+    ``held`` is added to as steps bring things back.
+    """
+
+    held: dict[str, Any] = field(default_factory=dict)
+    teacher: Teachable | None = None
+    store: Store | None = None
+    report: Callable[[str], None] = _say_nothing
 
 
 def run_procedure(
     procedure: Procedure,
     target: Target,
-    samples: FloatArray,
+    samples: Rows,
     labels: IntArray,
     *,
     seed: int,
@@ -34,38 +54,42 @@ def run_procedure(
     confirm_target: Target,
     max_queries: int | None = None,
     budgets: Sequence[int] | None = None,
-    surrogate: MLP | None = None,
+    hands: Hands | None = None,
     repeats: int | None = None,
 ) -> AttackResult:
-    """Attack every sample (n, d) float64 with its true label (n,) and confirm each by fresh queries.
+    """Carry out every step in order; the outcomes are the last one's, each confirmed by fresh queries.
 
-    ``max_queries``: rows for each sample, instead of the procedure's; ``budgets``: one for each sample
-    (a control at exactly the queries that an attack spent). ``surrogate``: a model whose weights the
-    attacker has, for transfer. ``repeats``: how often an averaging variant asks, instead of the
-    procedure's ``params.repeats``. Each sample has its
-    own generator, seeded by (seed, index): the order of samples changes nothing.
+    ``samples`` (n rows) with their true labels (n,). ``max_queries``: instead of the procedure's; for each sample
+    where the attack works on one at a time, else of each step. ``budgets``: one for each sample (a control at exactly
+    the queries that an attack spent). ``repeats``: how often an averaging variant asks, instead of the procedure's
+    ``params.repeats``. Each sample has its own generator, seeded by (seed, index): their order changes nothing.
 
-    Raises UnknownNameError for an unknown attack or variant, and what the target raises, except for a
-    refusal: that ends the sample, with ``refused=True``.
+    The variant ``random-control`` runs the last step only, on what ``hands`` hold from the run that it stands beside.
+
+    Raises UnknownNameError for an unknown attack or variant, UsageError where something that an attack needs is
+    missing, and what the target raises, except for a refusal of an attack on one input at a time: that ends the
+    sample, with ``refused=True``.
     """
     how = parse_variant(variant, repeats=_repeats(procedure, repeats))
-    if procedure.use not in (*ATTACKS, *RECON):
-        raise UnknownNameError("attack", procedure.use, [*ATTACKS, *RECON])
+    hands = hands if hands is not None else Hands()
+    kinds = [attack_kind(step.use) for step in procedure.steps]
+    if len(samples) != len(labels) or (budgets is not None and len(budgets) != len(samples)):
+        given = "as many as there are samples" if budgets is None else f"{len(budgets)}"
+        raise UsageError(f"{len(samples)} samples, {len(labels)} labels and budgets ({given}) do not match")
     started = time.monotonic()
-    outcomes: tuple[SampleOutcome, ...]
-    if procedure.use in RECON:
-        outcomes, confirm_queries = (_recon(target),), 0
-    else:
-        limits = list(budgets) if budgets is not None else [max_queries or procedure.max_queries] * len(samples)
-        if not len(samples) == len(labels) == len(limits):
-            raise UsageError(f"{len(samples)} samples, {len(labels)} labels and {len(limits)} budgets do not match")
-        run = _Run(procedure, how, target, confirm_target, samples, labels, surrogate)
-        outcomes, confirm_queries = run.attack(limits, seed)
+    run = _Run(procedure, how, target, confirm_target, Samples(samples, labels), hands, seed, max_queries, budgets)
+    spent, asked_to_confirm = target.queries, confirm_target.queries
+    if not how.control:
+        for number, (step, kind) in enumerate(zip(procedure.steps[:-1], kinds[:-1], strict=True)):
+            run.prepare(step, kind, number)
+    done = run.judged(kinds[-1])
+    queries = sum(o.queries for o in done.outcomes) if kinds[-1].attack and len(kinds) == 1 else target.queries - spent
+    own = queries if confirm_target is target else 0
     return AttackResult(
         procedure=procedure.id, technique=procedure.technique, variant=variant,
-        norm=procedure.norm, threshold=procedure.threshold, outcomes=outcomes,
-        queries=sum(o.queries for o in outcomes), confirm_queries=confirm_queries,
-        seed=seed, correlation=target.correlation, seconds=time.monotonic() - started,
+        norm=procedure.norm, threshold=procedure.threshold, outcomes=done.outcomes, queries=queries,
+        confirm_queries=confirm_target.queries - asked_to_confirm - own,
+        seed=seed, correlation=target.correlation, seconds=time.monotonic() - started, figures=dict(done.figures),
     )  # fmt: skip
 
 
@@ -77,43 +101,64 @@ def _repeats(procedure: Procedure, override: int | None) -> int:
     return number
 
 
-def _recon(target: Target) -> SampleOutcome:
-    before = target.queries
-    try:
-        card = read_metadata(target)
-    except TargetRefused:
-        target.accounts.refused()
-        return SampleOutcome(
-            index=0, claimed=False, confirmed=False, queries=target.queries - before, distance=0.0, refused=True
-        )
-    return SampleOutcome(
-        index=0, claimed=bool(card.server or card.platform or card.inputs or card.outputs),
-        confirmed=bool(card.inputs and card.outputs), queries=target.queries - before, distance=0.0,
-    )  # fmt: skip
-
-
 @dataclass(slots=True)
 class _Run:
-    """What one run holds on to while its jobs come and go."""
+    """What one run holds on to while its steps and jobs come and go."""
 
     procedure: Procedure
     variant: Variant
     target: Target
     confirm_target: Target
-    samples: FloatArray
-    labels: IntArray
-    surrogate: MLP | None
+    samples: Samples
+    hands: Hands
+    seed: int
+    max_queries: int | None
+    budgets: Sequence[int] | None
 
-    def attack(self, budgets: Sequence[int], seed: int) -> tuple[tuple[SampleOutcome, ...], int]:
-        """All outcomes, in the samples' order, and the rows that confirmation took."""
+    def prepare(self, step: ProcedureStep, kind: AttackKind, number: int) -> None:
+        """A step before the last: only what it brings back counts."""
+        if kind.whole is None:
+            raise UsageError(f"{self.procedure.id}: {step.use} works on one sample at a time: only the last step may")
+        self.hands.report(kind.title)
+        self.hands.held.update(self._whole(step, kind, number, control=False).holds)
+
+    def judged(self, kind: AttackKind) -> Brought:
+        """The last step, or its random control."""
+        step, number = self.procedure.steps[-1], len(self.procedure.steps) - 1
+        self.hands.report(kind.title)
+        if self.variant.control and self.procedure.control != SAME:
+            if not self.procedure.control:
+                raise UnknownNameError("random control", self.procedure.id, ())
+            step, kind = ProcedureStep(self.procedure.control), attack_kind(self.procedure.control)
+        if kind.attack is not None:
+            return Brought(outcomes=self._each(kind.attack))
+        brought = self._whole(step, kind, number, control=self.variant.control)
+        if not self.variant.control:
+            self.hands.held.update(brought.holds)
+        return brought
+
+    def _whole(self, step: ProcedureStep, kind: AttackKind, number: int, *, control: bool) -> Brought:
+        assert kind.whole is not None
+        return kind.whole(
+            Stage(
+                target=self.target, judge=self.confirm_target, samples=self.samples,
+                rng=np.random.default_rng([self.seed, number, 0x57A6E]), params=step.params,
+                budget=self.max_queries or self.procedure.max_queries, norm=self.procedure.norm,
+                threshold=self.procedure.threshold, control=control, held=self.hands.held,
+                teacher=self.hands.teacher, store=self.hands.store, report=self.hands.report,
+            )
+        )  # fmt: skip
+
+    def _each(self, attack: Attack) -> tuple[SampleOutcome, ...]:
+        """All outcomes of an attack on one sample at a time, in the samples' order."""
         outcomes: dict[int, SampleOutcome] = {}
-        before = self.confirm_target.queries
-        in_attack = 0
 
         def done(job: Job) -> None:
             outcomes[job.index] = self._judge(job)
 
-        jobs = [self._job(i, budget, seed) for i, budget in enumerate(budgets)]
+        each = self.max_queries or self.procedure.max_queries
+        limits = self.budgets if self.budgets is not None else [each] * len(self.samples)
+        jobs = [self._job(attack, i, budget) for i, budget in enumerate(limits)]
         driver = Driver(self.target, self.variant, want_scores=self.procedure.access == "score")
         pool, were_in_turn = self.target.accounts, self.target.accounts.round_robin
         pool.round_robin = were_in_turn or self.variant.rotation
@@ -121,28 +166,25 @@ class _Run:
             driver.run(jobs, done)
         finally:
             pool.round_robin = were_in_turn
-        if self.confirm_target is self.target:
-            in_attack = sum(o.queries for o in outcomes.values())
-        ordered = tuple(outcomes[i] for i in range(len(jobs)))
-        return ordered, self.confirm_target.queries - before - in_attack
+        return tuple(outcomes[i] for i in range(len(jobs)))
 
-    def _job(self, index: int, budget: int, seed: int) -> Job:
+    def _job(self, attack: Attack, index: int, budget: int) -> Job:
         job = Job(index, budget, self.variant.repeats)
-        x = np.ascontiguousarray(self.samples[index], dtype=np.float64).ravel()
-        rng = np.random.default_rng([seed, index])
-        job.attempt = Attempt(x, int(self.labels[index]), rng, job.rows_left)
-        use = self.procedure.control if self.variant.control else self.procedure.use
-        if use not in ATTACKS:
-            raise UnknownNameError("random control", use, ATTACKS)
-        job.steps = ATTACKS[use](job.attempt, self._setting())
+        x = self.samples.x[index]
+        if isinstance(x, np.ndarray):
+            x = np.ascontiguousarray(x, dtype=np.float64).ravel()
+        rng = np.random.default_rng([self.seed, index])
+        job.attempt = Attempt(x, int(self.samples.y[index]), rng, job.rows_left)
+        job.steps = attack(job.attempt, self._setting())
         return job
 
     def _setting(self) -> Setting:
         own = {key: value for key, value in self.procedure.params.items() if key != "repeats"}
+        x = self.samples.x
         return Setting(
             norm=self.procedure.norm, threshold=self.procedure.threshold, bounds=self.target.bounds,
-            pool_x=self.samples.reshape(len(self.samples), -1), pool_y=self.labels, surrogate=self.surrogate,
-            oars=self.variant.oars, repeats=self.variant.repeats,
+            pool_x=x.reshape(len(x), -1) if x.dtype.kind == "f" else x, pool_y=self.samples.y,
+            surrogate=self.hands.held.get("surrogate"), oars=self.variant.oars, repeats=self.variant.repeats,
             params={} if self.variant.control else own,
         )  # fmt: skip
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,48 @@ from numpy.typing import NDArray
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.model.errors import BudgetExhausted, TargetRefused
 
-__all__ = ["Answer", "FloatArray", "InProcessTarget", "IntArray", "Model", "Target"]
+__all__ = [
+    "Answer",
+    "Differentiable",
+    "FloatArray",
+    "InProcessTarget",
+    "IntArray",
+    "Model",
+    "Rows",
+    "Store",
+    "StoredObject",
+    "Target",
+    "Teachable",
+    "blobs",
+    "texts",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Rows = NDArray[Any]
+"""Inputs: (n, d) float64, or (n,) objects that are all ``str`` (texts) or all ``bytes`` (files)."""
+
+
+def texts(values: Iterable[str]) -> Rows:
+    """Texts as rows: (n,) objects."""
+    found = list(values)
+    rows = np.empty(len(found), dtype=object)
+    rows[:] = found
+    return rows
+
+
+def blobs(values: Iterable[bytes]) -> Rows:
+    """Files as rows: (n,) objects."""
+    return texts(values)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Labels (n,) int64, and scores (n, k) float64 or None where the target gave none."""
+    """Labels (n,) int64; scores (n, k) float64, or None where the target gave none; the texts of a generating model."""
 
     labels: IntArray
     scores: FloatArray | None = None
+    texts: tuple[str, ...] | None = None
 
 
 class Target(Protocol):
@@ -40,17 +70,83 @@ class Target(Protocol):
     accounts: AccountPool
     correlation: str
 
-    def ask(self, x: FloatArray, *, want_scores: bool = False) -> Answer:
-        """Send rows (n, d) float64 in one request."""
+    def ask(self, x: Rows, *, want_scores: bool = False) -> Answer:
+        """Send n rows in one request."""
 
-    def labels(self, x: FloatArray) -> IntArray:
-        """(n, d) float64 → (n,) int64."""
+    def labels(self, x: Rows) -> IntArray:
+        """N rows → (n,) int64."""
 
-    def scores(self, x: FloatArray) -> FloatArray | None:
-        """(n, d) float64 → (n, k) float64, or None where the target gives labels only."""
+    def scores(self, x: Rows) -> FloatArray | None:
+        """N rows → (n, k) float64, or None where the target gives labels only."""
 
     def read_metadata(self) -> dict[str, object]:
         """What the endpoint tells about itself, by path; each read counts as one query."""
+
+
+class Teachable(Protocol):
+    """Where users teach the model: ratings, corrections, reports. Each row is one query of the budget.
+
+    A change of the target's state goes through the journal of the emulation first, so that clean-up can take it back.
+    """
+
+    def teach(self, x: Rows, labels: IntArray) -> None:
+        """Tell the model that these n rows have these labels (n,). Raises as :class:`Target` does."""
+
+    def forget(self) -> int:
+        """Take back what this emulation taught; the number of rows that were."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a store: its key, its size in bytes, its SHA-256 in hex."""
+
+    key: str
+    size: int
+    digest: str
+
+
+class Store(Protocol):
+    """An artefact store with accounts: buckets, keys, who may do what. Every call is one query of the budget.
+
+    Each raises TargetRefused (401, 403), TargetError, BudgetExhausted, KillSwitchThrown or ScopeError.
+    """
+
+    account: str  # who is signed in; "" for nobody
+    queries: int
+
+    def sign_up(self, account: str, password: str) -> bool:
+        """Register an account and sign in with it; False where registration is closed."""
+
+    def sign_in(self, account: str, password: str) -> bool:
+        """Sign in; False where the password is wrong."""
+
+    def use_key(self, key_id: str, secret: str) -> None:
+        """Act with an access key from now on."""
+
+    def buckets(self) -> tuple[str, ...]:
+        """The buckets that whoever is signed in may list."""
+
+    def objects(self, bucket: str) -> tuple[StoredObject, ...]:
+        """What lies in a bucket."""
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """Read an object."""
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Write an object. What lay there before is kept in the journal until clean-up."""
+
+
+class Differentiable(Protocol):
+    """A model of the attacker's own, with its gradient."""
+
+    @property
+    def classes(self) -> int: ...
+
+    def logits(self, x: FloatArray) -> FloatArray:
+        """(n, d) → (n, classes)."""
+
+    def input_gradient(self, x: FloatArray, upstream: FloatArray) -> FloatArray:
+        """Gradient of ``sum(logits * upstream)`` with respect to x: (n, d) and (n, classes) → (n, d)."""
 
 
 class Model(Protocol):
@@ -62,7 +158,7 @@ class Model(Protocol):
     @property
     def classes(self) -> int: ...
 
-    def scores(self, x: FloatArray) -> FloatArray: ...
+    def scores(self, x: Rows) -> FloatArray: ...
 
 
 @dataclass(slots=True)
@@ -102,7 +198,7 @@ class InProcessTarget:
         self._refuse = refuse
         self._rng = np.random.default_rng([seed, 0x7A46])
 
-    def ask(self, x: FloatArray, *, want_scores: bool = False) -> Answer:
+    def ask(self, x: Rows, *, want_scores: bool = False) -> Answer:
         limits = self._limits
         if limits.max_queries is not None and self.queries + len(x) > limits.max_queries:
             raise BudgetExhausted(f"the budget of {limits.max_queries} queries is used up")
@@ -116,10 +212,10 @@ class InProcessTarget:
         labels = np.argmax(scores, axis=1).astype(np.int64)
         return Answer(labels, scores if want_scores and limits.gives_scores else None)
 
-    def labels(self, x: FloatArray) -> IntArray:
+    def labels(self, x: Rows) -> IntArray:
         return self.ask(x).labels
 
-    def scores(self, x: FloatArray) -> FloatArray | None:
+    def scores(self, x: Rows) -> FloatArray | None:
         return self.ask(x, want_scores=True).scores
 
     def read_metadata(self) -> dict[str, object]:

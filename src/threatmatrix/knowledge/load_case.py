@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from threatmatrix.knowledge import schemas, schemas_matrix
 from threatmatrix.knowledge.check import check
 from threatmatrix.knowledge.layers import Layers
 from threatmatrix.knowledge.load_technique import check_folder, references_of
 from threatmatrix.knowledge.yamlfile import Document
-from threatmatrix.model.matrix import CaseStep, CaseStudy, ReplaySpec
+from threatmatrix.model.matrix import CaseStep, CaseStudy, Published, ReplaySpec
 
 __all__ = ["load_case"]
 
@@ -37,7 +37,7 @@ def load_case(layers: Layers, slug: str) -> tuple[Document, CaseStudy] | None:
         steps=tuple(_step(item) for item in content.steps),
         atlas=content.atlas,
         references=references_of(content.references),
-        replay=_replay(replay) if replay else None,
+        replay=_replay(replay, [each for item in content.steps for each in item.procedures]) if replay else None,
         learned=tuple(item.strip() for item in content.learned),
         vulnerabilities=tuple(content.vulnerabilities),
         year=content.year,
@@ -56,7 +56,23 @@ def _step(entry: schemas_matrix.StepEntry) -> CaseStep:
     )
 
 
-def _replay(document: Document) -> ReplaySpec:
+def _replay(document: Document, procedures: Sequence[str]) -> ReplaySpec:
+    """``procedures``: ids of those that the case's steps run."""
     content = check(document, schemas.ReplayFile)
-    params: dict[str, Any] = dict(content.params)
-    return ReplaySpec(target=content.target, samples=content.samples, params=params)
+    if content.judged and content.judged not in procedures:
+        problem = f"no step of the case runs the procedure {content.judged!r}"
+        raise document.error(("judged",), problem, choices=procedures)
+    return ReplaySpec(
+        target=content.target,
+        samples=content.samples,
+        params=dict(content.params),
+        small=dict(content.small),
+        judged=content.judged,
+        adaptive=content.adaptive,
+        effect=content.effect,
+        mirror=content.mirror.strip(),
+        store=content.store,
+        published=tuple(
+            Published(each.figure, each.value, each.reach, each.unit, each.source) for each in content.published
+        ),
+    )

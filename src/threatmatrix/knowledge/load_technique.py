@@ -12,10 +12,12 @@ from threatmatrix.knowledge.yamlfile import load_yaml
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.matrix import (
     Control,
+    ExpectedControl,
     ExternalId,
     Guidance,
     MonitorSpec,
     Procedure,
+    ProcedureStep,
     Reference,
     SampleSet,
     Technique,
@@ -112,8 +114,14 @@ def _procedure(entry: schemas.ProcedureFile, slug: str) -> Procedure:
         name=entry.name,
         technique=slug,
         access=entry.access,
-        use=entry.use,
-        params=dict(entry.params),
+        modality=entry.modality,
+        steps=_steps(entry.steps),
+        needs=tuple(entry.needs),
+        inputs=tuple(entry.inputs),
+        outputs=tuple(entry.outputs),
+        warm_up=_steps(entry.warm_up),
+        rps=entry.budget.rps,
+        seconds=entry.budget.seconds,
         max_queries=entry.budget.max_queries,
         metric=entry.success.metric,
         norm=entry.success.norm,
@@ -122,10 +130,16 @@ def _procedure(entry: schemas.ProcedureFile, slug: str) -> Procedure:
         idempotent=entry.safety.idempotent,
         destructive=entry.safety.destructive,
         revert=entry.safety.revert,
+        expected_telemetry=tuple(entry.expected_telemetry),
         expected_detections=tuple(entry.expected_detections),
+        controls=tuple(ExpectedControl(each.id, each.expected, each.adaptive) for each in entry.controls),
         description=entry.description.strip(),
         references=references_of(entry.references),
     )
+
+
+def _steps(entries: list[schemas.StepEntry]) -> tuple[ProcedureStep, ...]:
+    return tuple(ProcedureStep(entry.use, dict(entry.params)) for entry in entries)
 
 
 def _controls(layers: Layers, slug: str) -> tuple[Control, ...]:

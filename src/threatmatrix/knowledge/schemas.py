@@ -7,7 +7,7 @@ The models are strict: an unknown key, a number in quotes, a list where a word b
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -21,6 +21,7 @@ from threatmatrix.knowledge.schemas_matrix import (
     VulnerabilityFile,
 )
 from threatmatrix.knowledge.schemas_user import ScopeFile, SystemsFile
+from threatmatrix.model.event import Category
 
 __all__ = [
     "KINDS",
@@ -42,13 +43,15 @@ class BudgetEntry(StrictModel):
     """What the procedure may cost at most."""
 
     max_queries: Annotated[int, Field(ge=0)]
+    rps: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+    seconds: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
 
 
 class SuccessEntry(StrictModel):
     """When the procedure has worked, and what it is compared with."""
 
     metric: Attack
-    norm: Literal["l2", "linf", "none"]
+    norm: Literal["l2", "linf", "words", "characters", "bytes", "none"]
     threshold: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     control: Attack | Literal[""] = ""
 
@@ -61,19 +64,40 @@ class SafetyEntry(StrictModel):
     revert: Line
 
 
+class StepEntry(StrictModel):
+    """One attack, by its name in ``threatmatrix emulate attacks``."""
+
+    use: Attack
+    params: dict[Attack, Scalar | list[Scalar]] = Field(default_factory=dict)
+
+
+class ExpectedControlEntry(StrictModel):
+    """A control of the library that is measured against the procedure."""
+
+    id: Slug
+    expected: Line
+    adaptive: Line | Literal[""] = ""
+
+
 class ProcedureFile(StrictModel):
     """procedures/<id>.yaml: how the technique is carried out."""
 
     id: Slug
     name: Line
     description: Prose
-    access: Literal["label", "score", "feedback", "file", "train", "none"]
-    use: Attack
-    params: dict[Attack, Scalar | list[Scalar]] = Field(default_factory=dict)
+    access: Literal["none", "label", "score", "feedback", "file", "train"]
+    modality: Literal["vector", "image", "text", "binary", "any"]
+    needs: list[Literal["scores", "feedback", "store", "chat"]] = Field(default_factory=list)
+    inputs: list[Attack] = Field(default_factory=list)
+    outputs: list[Attack] = Field(default_factory=list)
+    warm_up: list[StepEntry] = Field(default_factory=list)
+    steps: Annotated[list[StepEntry], Field(min_length=1)]
     budget: BudgetEntry
     success: SuccessEntry
     safety: SafetyEntry
+    expected_telemetry: list[Literal[get_args(Category)]] = Field(default_factory=list)  # type: ignore[valid-type]
     expected_detections: list[Line] = Field(default_factory=list)
+    controls: list[ExpectedControlEntry] = Field(default_factory=list)
     references: list[ReferenceEntry] = Field(default_factory=list)
 
 
@@ -145,12 +169,29 @@ class ControlsFile(RootModel[list[ControlEntry]]):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+class PublishedEntry(StrictModel):
+    """A figure of the real case, to be read beside the replay's own."""
+
+    figure: Attack
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    reach: Literal["at-least", "at-most"]
+    unit: Line
+    source: Line
+
+
 class ReplayFile(StrictModel):
     """replay.yaml: how the case study is run on a reference target."""
 
     target: Slug
     samples: Annotated[int, Field(ge=1)]
     params: dict[Attack, Scalar] = Field(default_factory=dict)
+    small: dict[Attack, Scalar] = Field(default_factory=dict)
+    judged: Slug | Literal[""] = ""
+    adaptive: Line | Literal[""] = ""
+    effect: Line | Literal[""] = ""
+    mirror: Prose | Literal[""] = ""
+    store: bool = False
+    published: list[PublishedEntry] = Field(default_factory=list)
 
 
 KINDS: dict[str, type[BaseModel]] = {

@@ -34,6 +34,7 @@ class SampleOutcome:
     queries: int  # rows sent for this sample, confirmation not counted
     distance: float  # in the procedure's norm; inf where nothing was found
     refused: bool = False  # ended because the defender said no
+    before: bool = False  # it was so without the attack: an input that the model gets wrong anyway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class AttackResult:
     seed: int
     correlation: str  # the UUID that joins the attack to its telemetry
     seconds: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)  # further measures by name: shadow_mae, fidelity, auc …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from uuid import uuid4
 from threatmatrix.detect.engines.duckdb import RuleEngine
 from threatmatrix.detect.monitors import MONITORS, build_monitor
 from threatmatrix.detect.sigma.compile import RuleSet, compile_rules
-from threatmatrix.emulate.attacks import ATTACKS, RECON
+from threatmatrix.emulate.attacks import attack_kinds
 from threatmatrix.knowledge.index import load_index
 from threatmatrix.knowledge.library import Library
 from threatmatrix.model.detection import Severity
@@ -232,8 +232,13 @@ def _monitors(technique: Technique) -> str:
 
 
 def _procedures(technique: Technique) -> str:
-    known = {*ATTACKS, *RECON}
-    wrong = [f"{item.id} uses {item.use!r}" for item in technique.procedures if item.use not in known]
+    known = {kind.use for kind in attack_kinds()}
+    wrong = [
+        f"{item.id} uses {step.use!r}"
+        for item in technique.procedures
+        for step in (*item.warm_up, *item.steps)
+        if step.use not in known
+    ]
     if wrong:
         return f"{wrong[0]}, which no attack is called (valid: {', '.join(sorted(known))})"
     return _list([f"{item.id} has no budget" for item in technique.procedures if item.max_queries <= 0])

@@ -9,14 +9,14 @@ attacks on many samples can run in lockstep.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.emulate.target import FloatArray, IntArray
-from threatmatrix.model.errors import FormatError
+from threatmatrix.emulate.attacks.edits import EDITS
+from threatmatrix.emulate.params import parse_params
+from threatmatrix.emulate.target import Differentiable, FloatArray, IntArray, Rows
 
 __all__ = ["Attack", "AttackSteps", "Attempt", "Query", "Reply", "Setting", "distance", "parse_params", "unit"]
 
@@ -26,16 +26,16 @@ EDGE = 1.0 - 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Rows (n, d) for one request.
+    """n rows for one request.
 
     ``repeat``: the averaging variant asks these rows several times (a gradient batch says no: it is
     an average by itself). ``redraw`` makes other rows of the same kind, for an attacker who was
     refused and tries again from another account.
     """
 
-    rows: FloatArray
+    rows: Rows
     repeat: bool = True
-    redraw: Callable[[], FloatArray] | None = None
+    redraw: Callable[[], Rows] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reply:
     Where the target gives labels only, scores are 1 at the label and 0 elsewhere.
     """
 
-    rows: FloatArray
+    rows: Rows
     labels: IntArray
     scores: FloatArray
 
@@ -57,11 +57,11 @@ AttackSteps = Generator[Query, Reply, None]
 class Attempt:
     """One sample under attack. ``best`` is the final point so far, ``claimed`` the attack's own word."""
 
-    x: FloatArray  # (d,)
+    x: Any  # (d,) float64, or one text or file
     y: int
     rng: np.random.Generator
     rows_left: Callable[[bool], int]  # rows that the budget still pays for, asked with repeat or without
-    best: FloatArray | None = None
+    best: Any = None
     claimed: bool = False
 
 
@@ -72,9 +72,9 @@ class Setting:
     norm: str
     threshold: float
     bounds: tuple[float, float]
-    pool_x: FloatArray  # (m, d) the attacker's own images …
+    pool_x: Rows  # m rows, the attacker's own inputs …
     pool_y: IntArray  # (m,) … and their labels
-    surrogate: MLP | None = None
+    surrogate: Differentiable | None = None
     oars: bool = False  # spread successive queries as far as the attack tolerates
     repeats: int = 1
     params: dict[str, Any] = field(default_factory=dict)
@@ -82,27 +82,15 @@ class Setting:
 
 Attack = Callable[[Attempt, Setting], AttackSteps]
 
-P = TypeVar("P")
 
-
-def parse_params(kind: type[P], params: dict[str, Any]) -> P:
-    """Make an attack's parameters; raises FormatError that names an unknown key or a wrong type."""
-    known: dict[str, Any] = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in params.items():
-        if key not in known:
-            raise FormatError("procedure", "no such parameter", key=f"params.{key}", choices=known)
-        expected = type(known[key])
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (expected is int and value != int(value)):
-            raise FormatError("procedure", f"needs a {expected.__name__}, not {value!r}", key=f"params.{key}")
-        values[key] = expected(value)
-    return kind(**values)
-
-
-def distance(a: FloatArray, b: FloatArray, norm: str) -> float:
-    """L2 or Linf distance of two points; 0 for norm ``none``."""
+def distance(a: Any, b: Any, norm: str) -> float:
+    """How far b is from a: L2 or Linf of two points; words, characters or bytes that were changed, as
+    ``emulate.attacks.edits`` counts them; 0 for norm ``none``.
+    """
     if norm == "none":
         return 0.0
+    if norm in EDITS:
+        return float(EDITS[norm](a, b))
     delta = np.ravel(a) - np.ravel(b)
     return float(np.max(np.abs(delta))) if norm == "linf" else float(np.linalg.norm(delta))
 

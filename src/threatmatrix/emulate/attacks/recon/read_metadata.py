@@ -14,9 +14,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import Target
+from threatmatrix.model.errors import TargetRefused
+from threatmatrix.model.evidence import SampleOutcome
 
-__all__ = ["ModelCard", "read_metadata"]
+__all__ = ["ModelCard", "ReadMetadataParams", "read_card", "read_metadata"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMetadataParams:
+    """There is nothing to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,30 @@ class ModelCard:
     outputs: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
-def read_metadata(target: Target) -> ModelCard:
+def read_metadata(stage: Stage) -> Brought:
+    """Three reads; holds the ``card``."""
+    stage.settings(ReadMetadataParams)
+    target = stage.target
+    before = target.queries
+    try:
+        card = read_card(target)
+    except TargetRefused:
+        target.accounts.refused()
+        spent = target.queries - before
+        return Brought(
+            outcomes=(
+                SampleOutcome(index=0, claimed=False, confirmed=False, queries=spent, distance=0.0, refused=True),
+            )
+        )
+    got = bool(card.server or card.platform or card.inputs or card.outputs)
+    outcome = SampleOutcome(
+        index=0, claimed=got, confirmed=bool(card.inputs and card.outputs),
+        queries=target.queries - before, distance=0.0,
+    )  # fmt: skip
+    return Brought(outcomes=(outcome,), holds={"card": card})
+
+
+def read_card(target: Target) -> ModelCard:
     """Read server and model metadata; whatever is missing stays empty. Raises as a Target does."""
     answers = target.read_metadata()
     server = _mapping(answers.get("/v2"))

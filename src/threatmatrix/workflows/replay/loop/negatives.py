@@ -11,9 +11,9 @@ from threatmatrix.model.detection import Calibration
 from threatmatrix.telemetry.following.file import FileFollower
 from threatmatrix.telemetry.following.parsing import EventFollower
 from threatmatrix.workflows.detect import build_session
-from threatmatrix.workflows.replay.lab import START, Lab
-from threatmatrix.workflows.replay.report import HardNegative
-from threatmatrix.workflows.replay.scene import Scene
+from threatmatrix.workflows.replay.loop.lab import START, Lab
+from threatmatrix.workflows.replay.loop.report import HardNegative
+from threatmatrix.workflows.replay.loop.scene import Scene
 
 __all__ = ["measure_hard_negatives"]
 

@@ -15,12 +15,12 @@ from threatmatrix.telemetry.dead_letters import DeadLetterFile
 from threatmatrix.telemetry.lake import Lake
 from threatmatrix.workflows.detect import build_session
 from threatmatrix.workflows.live import LiveLoop
-from threatmatrix.workflows.replay.baseline import Samples
-from threatmatrix.workflows.replay.cast import auditors, crew, per_sample
-from threatmatrix.workflows.replay.lab import START, Lab
-from threatmatrix.workflows.replay.plan import LIVE, Run
-from threatmatrix.workflows.replay.scene import Scene
-from threatmatrix.workflows.replay.street import Served
+from threatmatrix.workflows.replay.loop.baseline import Samples
+from threatmatrix.workflows.replay.loop.cast import auditors, crew, per_sample
+from threatmatrix.workflows.replay.loop.lab import START, Lab
+from threatmatrix.workflows.replay.loop.plan import LIVE, Run
+from threatmatrix.workflows.replay.loop.scene import Scene
+from threatmatrix.workflows.replay.loop.street import Served
 from threatmatrix.workflows.respond import Responder
 
 __all__ = ["Adaptive", "Live", "LiveRun", "run_adaptive", "run_live"]

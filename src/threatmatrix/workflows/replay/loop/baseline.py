@@ -17,10 +17,10 @@ from threatmatrix.model.evidence import AttackResult, Rate
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.workflows.calibrate import calibrate
 from threatmatrix.workflows.detect import build_session
-from threatmatrix.workflows.replay.cast import auditors
-from threatmatrix.workflows.replay.lab import Lab
-from threatmatrix.workflows.replay.plan import ATTACKS, BASELINE, Run
-from threatmatrix.workflows.replay.scene import Scene
+from threatmatrix.workflows.replay.loop.cast import auditors
+from threatmatrix.workflows.replay.loop.lab import Lab
+from threatmatrix.workflows.replay.loop.plan import ATTACKS, BASELINE, Run
+from threatmatrix.workflows.replay.loop.scene import Scene
 
 __all__ = ["Baseline", "Judged", "Samples", "choose", "judge_baseline", "measure_baseline"]
 

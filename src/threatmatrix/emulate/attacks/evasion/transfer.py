@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from threatmatrix.emulate.attacks.base import EDGE, AttackSteps, Attempt, Query, Setting, parse_params, unit
-from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.emulate.target import FloatArray
+from threatmatrix.emulate.target import Differentiable, FloatArray
 from threatmatrix.model.errors import UsageError
 
 __all__ = ["TransferParams", "pgd", "transfer"]
@@ -37,7 +36,7 @@ class TransferParams:
 def transfer(attempt: Attempt, setting: Setting) -> AttackSteps:
     """Yield the one query of one attempt; raises UsageError without a base model."""
     if setting.surrogate is None:
-        raise UsageError("transfer needs the base model's weights", hint="Pass surrogate=MLP.load(path)")
+        raise UsageError("transfer needs the base model's weights", hint="Hold one as 'surrogate'")
     params = parse_params(TransferParams, setting.params)
     point = pgd(setting.surrogate, attempt.x, attempt.y, setting, params)
     attempt.best = point
@@ -45,7 +44,7 @@ def transfer(attempt: Attempt, setting: Setting) -> AttackSteps:
     attempt.claimed = bool(reply.labels[0] != attempt.y)
 
 
-def pgd(model: MLP, x: FloatArray, y: int, setting: Setting, params: TransferParams) -> FloatArray:
+def pgd(model: Differentiable, x: FloatArray, y: int, setting: Setting, params: TransferParams) -> FloatArray:
     """The point (d,) within the threshold of x (d,) that is worst for the model's margin."""
     limit = setting.threshold * EDGE
     true = np.zeros((1, model.classes))

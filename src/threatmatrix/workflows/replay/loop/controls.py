@@ -6,11 +6,11 @@ from threatmatrix.knowledge import Library
 from threatmatrix.model.evidence import AttackResult
 from threatmatrix.model.matrix import Control
 from threatmatrix.model.response import PolicyEntry
-from threatmatrix.workflows.replay.baseline import Samples
-from threatmatrix.workflows.replay.cast import auditors
-from threatmatrix.workflows.replay.lab import START, Lab
-from threatmatrix.workflows.replay.plan import CONTROLLED, Run
-from threatmatrix.workflows.replay.scene import Scene
+from threatmatrix.workflows.replay.loop.baseline import Samples
+from threatmatrix.workflows.replay.loop.cast import auditors
+from threatmatrix.workflows.replay.loop.lab import START, Lab
+from threatmatrix.workflows.replay.loop.plan import CONTROLLED, Run
+from threatmatrix.workflows.replay.loop.scene import Scene
 
 __all__ = ["measure_control"]
 

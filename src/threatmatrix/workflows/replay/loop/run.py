@@ -13,15 +13,15 @@ from threatmatrix.emulate.reference.honest import honest_clients
 from threatmatrix.knowledge import Library, load_scope
 from threatmatrix.model.evidence import AttackResult
 from threatmatrix.workflows.home import Home
-from threatmatrix.workflows.replay.baseline import choose, judge_baseline, measure_baseline
 from threatmatrix.workflows.replay.beside import beside, one_thread
-from threatmatrix.workflows.replay.conclude import Measured, conclude
-from threatmatrix.workflows.replay.controls import measure_control
-from threatmatrix.workflows.replay.lab import Lab, build_lab
-from threatmatrix.workflows.replay.negatives import measure_hard_negatives
-from threatmatrix.workflows.replay.plan import ADAPTIVE, CONTROLLED, ReplayPlan, Run
-from threatmatrix.workflows.replay.report import ReplayReport
-from threatmatrix.workflows.replay.response import Adaptive, run_adaptive, run_live
+from threatmatrix.workflows.replay.loop.baseline import choose, judge_baseline, measure_baseline
+from threatmatrix.workflows.replay.loop.conclude import Measured, conclude
+from threatmatrix.workflows.replay.loop.controls import measure_control
+from threatmatrix.workflows.replay.loop.lab import Lab, build_lab
+from threatmatrix.workflows.replay.loop.negatives import measure_hard_negatives
+from threatmatrix.workflows.replay.loop.plan import ADAPTIVE, CONTROLLED, ReplayPlan, Run
+from threatmatrix.workflows.replay.loop.report import ReplayReport
+from threatmatrix.workflows.replay.loop.response import Adaptive, run_adaptive, run_live
 
 __all__ = ["ProgressLike", "replay"]
 

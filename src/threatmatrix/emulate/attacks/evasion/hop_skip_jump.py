@@ -144,7 +144,7 @@ class _Walk:
         for _ in range(self.params.start_tries):
             point = self.attempt.rng.uniform(low, high, self.attempt.x.shape)
             if (yield from self.adversarial(point)):
-                return point
+                return np.asarray(point)
         return None
 
     def _start_from_images(self) -> Generator[Query, Reply, FloatArray | None]:
@@ -160,7 +160,8 @@ class _Walk:
         if not len(flips):
             return None
         self.keep(flips[np.argmin(np.linalg.norm(flips - x, axis=1))])
-        return self.attempt.best
+        best: FloatArray = self.attempt.best
+        return best
 
     def approach(self, point: FloatArray) -> Generator[Query, Reply, Bracket]:
         """Binary search between the sample and an adversarial point (algorithm 1)."""

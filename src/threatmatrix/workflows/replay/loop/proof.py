@@ -15,7 +15,7 @@ from threatmatrix import __version__
 from threatmatrix.knowledge import Library
 from threatmatrix.model.evidence import Evidence
 from threatmatrix.model.matrix import CaseStep
-from threatmatrix.workflows.replay.report import MIN_SAMPLES, AttackRow, DetectionRow, ReplayReport, remediated
+from threatmatrix.workflows.replay.loop.report import MIN_SAMPLES, AttackRow, DetectionRow, ReplayReport, remediated
 
 __all__ = ["evidence_of"]
 
@@ -25,7 +25,7 @@ def evidence_of(report: ReplayReport, library: Library, created: int) -> list[Ev
 
     Emulated: an attack beat its random control (or the reconnaissance was confirmed). Detected: a finding named the
     technique, or an alarm came from an event of its attack. Responded: the playbook of this very technique ran.
-    Remediated: :func:`~threatmatrix.workflows.replay.report.remediated`.
+    Remediated: :func:`~threatmatrix.workflows.replay.loop.report.remediated`.
     """
     return [_record(report, library, step, created) for step in report.case.steps if step.procedures]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from threatmatrix.workflows.replay.lab import Lab
-from threatmatrix.workflows.replay.plan import Run
+from threatmatrix.workflows.replay.loop.lab import Lab
+from threatmatrix.workflows.replay.loop.plan import Run
 
 __all__ = ["auditors", "crew", "per_sample"]
 

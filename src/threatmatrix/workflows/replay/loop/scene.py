@@ -15,16 +15,16 @@ from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.reference.digits import CLASSES, INPUTS
 from threatmatrix.emulate.reference.honest import honest_clients, honest_requests
-from threatmatrix.emulate.run import run_procedure
+from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.gateway.policy import load_snapshot
 from threatmatrix.model.evidence import AttackResult, Rate
 from threatmatrix.model.matrix import Procedure
 from threatmatrix.model.response import PolicyEntry, PolicySnapshot
 from threatmatrix.remediate.compare import wilson
-from threatmatrix.workflows.replay.lab import START, Lab
+from threatmatrix.workflows.replay.loop.lab import START, Lab
+from threatmatrix.workflows.replay.loop.street import Street
 from threatmatrix.workflows.replay.server import Server
-from threatmatrix.workflows.replay.street import Street
 
 __all__ = ["Scene"]
 
@@ -140,7 +140,7 @@ class Scene:
             variant=variant,
             confirm_target=self.target(procedure.technique, lab.pool(list(auditors), round_robin=True)),
             budgets=budgets,
-            surrogate=lab.base,
+            hands=Hands(held={"surrogate": lab.base}),
         )
 
     def clean_accuracy(self, accounts: Sequence[str]) -> Rate:

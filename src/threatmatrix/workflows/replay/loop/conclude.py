@@ -15,11 +15,11 @@ from threatmatrix.model.response import ActionRecord, ActionState, Incident
 from threatmatrix.remediate.compare import wilson
 from threatmatrix.store import Store
 from threatmatrix.telemetry.reading import read_events
-from threatmatrix.workflows.replay.baseline import Baseline, Judged
-from threatmatrix.workflows.replay.lab import Lab
-from threatmatrix.workflows.replay.plan import ADAPTIVE, ATTACKS, ReplayPlan, Run
-from threatmatrix.workflows.replay.proof import evidence_of
-from threatmatrix.workflows.replay.report import (
+from threatmatrix.workflows.replay.loop.baseline import Baseline, Judged
+from threatmatrix.workflows.replay.loop.lab import Lab
+from threatmatrix.workflows.replay.loop.plan import ADAPTIVE, ATTACKS, ReplayPlan, Run
+from threatmatrix.workflows.replay.loop.proof import evidence_of
+from threatmatrix.workflows.replay.loop.report import (
     AttackRow,
     DetectionRow,
     HardNegative,
@@ -28,8 +28,8 @@ from threatmatrix.workflows.replay.report import (
     attack_row,
     control_row,
 )
-from threatmatrix.workflows.replay.response import Adaptive, Live, LiveRun, live_store
-from threatmatrix.workflows.replay.story import adopt, adopted_id
+from threatmatrix.workflows.replay.loop.response import Adaptive, Live, LiveRun, live_store
+from threatmatrix.workflows.replay.loop.story import adopt, adopted_id
 
 __all__ = ["Measured", "conclude"]
 
