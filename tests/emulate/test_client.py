@@ -6,18 +6,18 @@ import json
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from tests.emulate.helpers import scope
+from tests.emulate.small_server import Web, good, small_server
 
 from threatmatrix.emulate.accounts import AccountPool
-from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.ledger import QueryLedger
 from threatmatrix.emulate.scope import check
+from threatmatrix.emulate.targets import OIPClient
 from threatmatrix.model.errors import (
     BudgetExhausted,
     KillSwitchThrown,
@@ -26,71 +26,16 @@ from threatmatrix.model.errors import (
     TargetRefused,
 )
 
-Reply = tuple[int, dict[str, str], bytes]
-
-
-def good(rows: int, *, scores: bool = False) -> bytes:
-    outputs: list[dict[str, object]] = [{"name": "label", "datatype": "INT64", "shape": [rows], "data": [1] * rows}]
-    if scores:
-        outputs.append({"name": "scores", "datatype": "FP64", "shape": [rows, 2], "data": [0.25, 0.75] * rows})
-    return json.dumps({"outputs": outputs}).encode()
-
-
-class Web:
-    """What a server saw, and what it says."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, str], dict]] = []
-        self.say: Callable[[str, dict], Reply] = lambda path, body: (200, {}, good(body["inputs"][0]["shape"][0]))
-        self.close_after = False
-        self.url = ""
-
-    @property
-    def rows(self) -> int:
-        return sum(body["inputs"][0]["shape"][0] for _, _, body in self.seen if body)
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Web]:
-    web = Web()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            asked = json.loads(body) if body else {}
-            web.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, asked))
-            status, headers, content = web.say(self.path, asked)
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-            self.close_connection = web.close_after
-
-        do_GET = do_POST
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    web.url = f"http://127.0.0.1:{httpd.server_port}"
-    yield web
-    httpd.shutdown()
-    httpd.server_close()
+    with small_server() as web:
+        yield web
 
 
 @pytest.fixture
 def web(server: Web) -> Web:
-    url = server.url
-    server.__init__()  # type: ignore[misc]
-    server.url = url
-    return server
+    return server.renewed()
 
 
 @contextmanager
@@ -241,7 +186,7 @@ def test_other_statuses_are_errors_too(web):
     "content",
     [
         b"", b"<html>", b"[]", b"{}", b'{"outputs": 3}', b'{"outputs": [{"name": "label", "data": [1]}]}',
-        b'{"outputs": [{"name": "label", "data": [1, 7]}]}', b'{"outputs": [{"name": "label", "data": ["a", "b"]}]}',
+        b'{"outputs": [{"name": "label", "data": [1, 7]}]}', b'{"outputs": [{"name": "label", "data": ["a", null]}]}',
         b'{"outputs": [{"name": "scores", "data": [NaN, 1, 1, 1]}]}', b"[" * 100_000,
         b'{"outputs": [{"name": "label", "data": [99999999999999999999999, 1]}]}',
     ],

@@ -1,4 +1,4 @@
-"""The driver: sends what attacks yield, counts every row, repeats, rotates accounts, stops.
+"""The driver: sends what attacks yield, counts every row, repeats, rotates accounts, waits, hides, stops.
 
 The only place where an attack and a target meet. A query that the rest of the budget does not pay for
 in full is not sent: the attempt ends with the best point it has.
@@ -13,20 +13,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from threatmatrix.emulate.attacks.base import AttackSteps, Attempt, Query, Reply
-from threatmatrix.emulate.target import Answer, FloatArray, Target
+from threatmatrix.emulate.target import Answer, Rows, Target
 from threatmatrix.emulate.variants import Variant
-from threatmatrix.model.errors import TargetRefused
+from threatmatrix.model.errors import TargetRefused, UsageError
 
 __all__ = ["Driver", "Job"]
 
 
 @dataclass(slots=True)
 class Job:
-    """One sample's attempt with its budget. ``spent`` counts rows that were sent, refused ones too."""
+    """One sample's attempt with its budget. ``spent`` counts rows that were sent, refused ones too.
+
+    ``rng``: for what the driver itself draws, noise and innocent rows.
+    """
 
     index: int
     budget: int
-    repeats: int = 1
+    variant: Variant
+    rng: np.random.Generator
     spent: int = 0
     refused: bool = False
     attempt: Attempt = field(init=False)
@@ -34,16 +38,26 @@ class Job:
 
     def rows_left(self, repeat: bool) -> int:
         """Rows that the budget still pays for."""
-        return (self.budget - self.spent) // (self.repeats if repeat else 1)
+        return (self.budget - self.spent) // self.variant.cost(repeat)
 
 
 class Driver:
-    """Runs jobs one after the other, or for the lockstep variant one query each in turn."""
+    """Runs jobs one after the other, or for the lockstep variant one query each in turn.
 
-    def __init__(self, target: Target, variant: Variant, *, want_scores: bool) -> None:
+    ``pool``: the attacker's own inputs (m rows), of which a job's own is the one at its index; the ``dummies`` variant
+    sends others of them. Raises UsageError where the ``delay`` variant meets a target without ``pause(seconds)``.
+    """
+
+    def __init__(self, target: Target, variant: Variant, *, want_scores: bool, pool: Rows) -> None:
         self.target = target
         self.variant = variant
         self.want_scores = want_scores
+        self.pool = pool
+        self.pause: Callable[[float], None] | None = getattr(target, "pause", None)
+        if variant.delay and self.pause is None:
+            raise UsageError("the delay variant waits, and this target has no time that could pass")
+        if variant.dummies and len(pool) < 2:
+            raise UsageError("the dummies variant hides among other inputs of its own, and there is none")
 
     def run(self, jobs: Iterable[Job], done: Callable[[Job], None]) -> None:
         """Run all; ``done`` is called as each ends. Errors of the target other than a refusal pass through."""
@@ -86,30 +100,50 @@ class Driver:
 
     def _ask(self, job: Job, query: Query) -> Reply | None:
         """The reply; None where the budget is used up or the defender said no."""
-        repeats = self.variant.repeats if query.repeat else 1
-        rows = query.rows
-        while job.spent + len(rows) * repeats <= job.budget:
+        variant = self.variant
+        repeats, rows = variant.repeats if query.repeat else 1, query.rows
+        while job.spent + len(rows) * variant.cost(query.repeat) <= job.budget:
+            sent = self._disguised(job, np.repeat(rows, repeats, axis=0), exact=query.exact)
+            if variant.delay and self.pause is not None:
+                self.pause(variant.delay)
             try:
-                answer = self._send(job, np.repeat(rows, repeats, axis=0) if repeats > 1 else rows)
+                if variant.dummies:
+                    self._send(job, self._innocent(job, len(rows) * variant.dummies))
+                answer = self._send(job, sent)
             except TargetRefused:
                 another = self.target.accounts.refused()
-                if not (another and (self.variant.rotation or self.variant.oars)):
+                if not (another and (variant.rotation or variant.oars)):
                     job.refused = True
                     return None
-                if self.variant.oars and query.redraw is not None:
+                if query.redraw is not None:
                     rows = query.redraw()
                 continue
-            return self._reply(rows, answer, repeats)
+            return self._reply(sent if repeats == 1 else rows, answer, repeats)
         return None
 
-    def _send(self, job: Job, rows: FloatArray) -> Answer:
+    def _disguised(self, job: Job, rows: Rows, *, exact: bool) -> Rows:
+        """The rows with the variant's noise; raises UsageError for rows that are no numbers."""
+        if not self.variant.noise or exact:
+            return rows
+        if rows.dtype.kind != "f":
+            raise UsageError("the noise variant adds to numbers, and these inputs are none")
+        low, high = self.target.bounds
+        return np.clip(rows + job.rng.normal(0.0, self.variant.noise * (high - low), rows.shape), low, high)
+
+    def _innocent(self, job: Job, n: int) -> Rows:
+        """N other inputs of the attacker's own."""
+        at = job.rng.integers(0, len(self.pool) - 1, n)
+        rows: Rows = self.pool[at + (at >= job.index)]
+        return rows
+
+    def _send(self, job: Job, rows: Rows) -> Answer:
         before = self.target.queries
         try:
             return self.target.ask(rows, want_scores=self.want_scores)
         finally:
             job.spent += self.target.queries - before
 
-    def _reply(self, rows: FloatArray, answer: Answer, repeats: int) -> Reply:
+    def _reply(self, rows: Rows, answer: Answer, repeats: int) -> Reply:
         """Average repeats: the mean of scores, or the share of votes where there are labels only."""
         scores = answer.scores
         if scores is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,12 +79,14 @@ def run_procedure(
         raise UsageError(f"{len(samples)} samples, {len(labels)} labels and budgets ({given}) do not match")
     started = time.monotonic()
     run = _Run(procedure, how, target, confirm_target, Samples(samples, labels), hands, seed, max_queries, budgets)
-    spent, asked_to_confirm = target.queries, confirm_target.queries
+    spent, asked_to_confirm = _sent(target, hands), confirm_target.queries
     if not how.control:
         for number, (step, kind) in enumerate(zip(procedure.steps[:-1], kinds[:-1], strict=True)):
             run.prepare(step, kind, number)
     done = run.judged(kinds[-1])
-    queries = sum(o.queries for o in done.outcomes) if kinds[-1].attack and len(kinds) == 1 else target.queries - spent
+    queries = (
+        sum(o.queries for o in done.outcomes) if kinds[-1].attack and len(kinds) == 1 else _sent(target, hands) - spent
+    )
     own = queries if confirm_target is target else 0
     return AttackResult(
         procedure=procedure.id, technique=procedure.technique, variant=variant,
@@ -91,6 +94,11 @@ def run_procedure(
         confirm_queries=confirm_target.queries - asked_to_confirm - own,
         seed=seed, correlation=target.correlation, seconds=time.monotonic() - started, figures=dict(done.figures),
     )  # fmt: skip
+
+
+def _sent(target: Target, hands: Hands) -> int:
+    """Rows and calls of the attacker so far, to the model and to the store beside it."""
+    return target.queries + (hands.store.queries if hands.store is not None else 0)
 
 
 def _repeats(procedure: Procedure, override: int | None) -> int:
@@ -125,11 +133,11 @@ class _Run:
     def judged(self, kind: AttackKind) -> Brought:
         """The last step, or its random control."""
         step, number = self.procedure.steps[-1], len(self.procedure.steps) - 1
-        self.hands.report(kind.title)
         if self.variant.control and self.procedure.control != SAME:
             if not self.procedure.control:
                 raise UnknownNameError("random control", self.procedure.id, ())
             step, kind = ProcedureStep(self.procedure.control), attack_kind(self.procedure.control)
+        self.hands.report(kind.title)
         if kind.attack is not None:
             return Brought(outcomes=self._each(kind.attack))
         brought = self._whole(step, kind, number, control=self.variant.control)
@@ -139,15 +147,25 @@ class _Run:
 
     def _whole(self, step: ProcedureStep, kind: AttackKind, number: int, *, control: bool) -> Brought:
         assert kind.whole is not None
-        return kind.whole(
-            Stage(
-                target=self.target, judge=self.confirm_target, samples=self.samples,
-                rng=np.random.default_rng([self.seed, number, 0x57A6E]), params=step.params,
-                budget=self.max_queries or self.procedure.max_queries, norm=self.procedure.norm,
-                threshold=self.procedure.threshold, control=control, held=self.hands.held,
-                teacher=self.hands.teacher, store=self.hands.store, report=self.hands.report,
-            )
+        stage = Stage(
+            target=self.target, judge=self.confirm_target, samples=self.samples,
+            rng=np.random.default_rng([self.seed, number, 0x57A6E]), params=step.params,
+            budget=self.max_queries or self.procedure.max_queries, norm=self.procedure.norm,
+            threshold=self.procedure.threshold, control=control, held=self.hands.held,
+            teacher=self.hands.teacher, store=self.hands.store, report=self.hands.report,
         )  # fmt: skip
+        with self._turns():
+            return kind.whole(stage)
+
+    @contextmanager
+    def _turns(self) -> Iterator[None]:
+        """Meanwhile the accounts take turns where the variant says so."""
+        pool, before = self.target.accounts, self.target.accounts.round_robin
+        pool.round_robin = before or self.variant.rotation
+        try:
+            yield
+        finally:
+            pool.round_robin = before
 
     def _each(self, attack: Attack) -> tuple[SampleOutcome, ...]:
         """All outcomes of an attack on one sample at a time, in the samples' order."""
@@ -159,17 +177,13 @@ class _Run:
         each = self.max_queries or self.procedure.max_queries
         limits = self.budgets if self.budgets is not None else [each] * len(self.samples)
         jobs = [self._job(attack, i, budget) for i, budget in enumerate(limits)]
-        driver = Driver(self.target, self.variant, want_scores=self.procedure.access == "score")
-        pool, were_in_turn = self.target.accounts, self.target.accounts.round_robin
-        pool.round_robin = were_in_turn or self.variant.rotation
-        try:
+        driver = Driver(self.target, self.variant, want_scores=self.procedure.access == "score", pool=self._pool())
+        with self._turns():
             driver.run(jobs, done)
-        finally:
-            pool.round_robin = were_in_turn
         return tuple(outcomes[i] for i in range(len(jobs)))
 
     def _job(self, attack: Attack, index: int, budget: int) -> Job:
-        job = Job(index, budget, self.variant.repeats)
+        job = Job(index, budget, self.variant, np.random.default_rng([self.seed, index, 0xD1]))
         x = self.samples.x[index]
         if isinstance(x, np.ndarray):
             x = np.ascontiguousarray(x, dtype=np.float64).ravel()
@@ -178,13 +192,19 @@ class _Run:
         job.steps = attack(job.attempt, self._setting())
         return job
 
+    def _pool(self) -> Rows:
+        """The attacker's own inputs: (m, d), or m texts or files."""
+        x = self.samples.x
+        return np.asarray(x, dtype=np.float64).reshape(len(x), -1) if x.dtype.kind in "fiu" else x
+
     def _setting(self) -> Setting:
         own = {key: value for key, value in self.procedure.params.items() if key != "repeats"}
-        x = self.samples.x
+        low, high = self.target.bounds
         return Setting(
             norm=self.procedure.norm, threshold=self.procedure.threshold, bounds=self.target.bounds,
-            pool_x=x.reshape(len(x), -1) if x.dtype.kind == "f" else x, pool_y=self.samples.y,
+            pool_x=self._pool(), pool_y=self.samples.y,
             surrogate=self.hands.held.get("surrogate"), oars=self.variant.oars, repeats=self.variant.repeats,
+            wide=self.variant.wide, draws=self.variant.draws, noise=self.variant.noise * (high - low),
             params={} if self.variant.control else own,
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,10 +18,14 @@ from threatmatrix.emulate.attacks.edits import EDITS
 from threatmatrix.emulate.params import parse_params
 from threatmatrix.emulate.target import Differentiable, FloatArray, IntArray, Rows
 
-__all__ = ["Attack", "AttackSteps", "Attempt", "Query", "Reply", "Setting", "distance", "parse_params", "unit"]
+__all__ = ["Attack", "AttackSteps", "Attempt", "Draws", "Query", "Reply", "Setting", "distance", "parse_params", "unit"]
+
+Draws = Literal["gaussian", "heavy-tailed"]
 
 EDGE = 1.0 - 1e-6
 """Final points are put this far inside the threshold, so that rounding never carries one outside."""
+
+OARS_SPREAD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,14 @@ class Query:
 
     ``repeat``: the averaging variant asks these rows several times (a gradient batch says no: it is
     an average by itself). ``redraw`` makes other rows of the same kind, for an attacker who was
-    refused and tries again from another account.
+    refused and tries again from another account. ``exact``: these very rows, without the noise that
+    the ``noise`` variant adds.
     """
 
     rows: Rows
     repeat: bool = True
     redraw: Callable[[], Rows] | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,21 @@ class Setting:
     pool_y: IntArray  # (m,) … and their labels
     surrogate: Differentiable | None = None
     oars: bool = False  # spread successive queries as far as the attack tolerates
+    wide: float = 1.0  # random proposals so many times as far apart as the attack's own
+    draws: Draws = "gaussian"  # how directions are drawn
+    noise: float = 0.0  # the driver adds gaussian noise of this deviation to rows that are not exact
     repeats: int = 1
     params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> float:
+        """So many times as wide as by itself an attack draws that has no OARS of its own."""
+        return max(self.wide, OARS_SPREAD if self.oars else 1.0)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether a refused query is drawn again, by an attacker who varies how he draws."""
+        return self.oars or self.wide > 1 or self.draws != "gaussian"
 
 
 Attack = Callable[[Attempt, Setting], AttackSteps]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.target import FloatArray, IntArray, Rows
 from threatmatrix.model.matrix import Modality
@@ -67,6 +68,7 @@ class Reference:
     ``calibration``, ``attacker``: disjoint from what the model was trained on and from each other; ``attacker`` holds
     what an attacker attacks, with true labels. ``known``: what an attacker holds before the first step (public data,
     a public model), the beginning of what procedures find in ``stage.held``. ``accuracy``: on data that it never saw.
+    ``weights`` and ``training``: what the owner keeps in an artefact store, where a case has one beside the model.
     """
 
     name: str
@@ -81,3 +83,5 @@ class Reference:
     honest: Honest
     accuracy: float
     known: Mapping[str, Any] = field(default_factory=dict)
+    weights: MLP | None = None
+    training: Samples | None = None

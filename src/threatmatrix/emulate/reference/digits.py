@@ -18,6 +18,7 @@ Images are float64 in [0, 1], 64 values (sixteenths, as the data set has 17 grey
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -25,7 +26,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from threatmatrix.emulate.reference.base import Reference, Visit
+from threatmatrix.emulate.reference.forest import Forest
+from threatmatrix.emulate.reference.honest import honest_clients, honest_requests
 from threatmatrix.emulate.reference.mlp import MLP, FloatArray, IntArray
+from threatmatrix.emulate.reference.offer import ScoredModel
+from threatmatrix.emulate.stage import Samples
 from threatmatrix.model.errors import MissingExtraError
 
 __all__ = [
@@ -37,6 +43,7 @@ __all__ = [
     "DigitSplits",
     "Part",
     "accuracy",
+    "build",
     "load_splits",
     "train_base",
     "train_product",
@@ -108,7 +115,63 @@ def train_product(splits: DigitSplits, seed: int) -> MLP:
     return _train(splits.product, (128,), 1e-3, seed + 1)
 
 
-def accuracy(model: MLP, *parts: Part) -> float:
+def accuracy(model: MLP | Forest, *parts: Part) -> float:
     """Share of correct labels over all images of the parts."""
     x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
     return float(np.mean(model.labels(x) == y))
+
+
+def _known(splits: DigitSplits) -> dict[str, Samples]:
+    """Own digits of the attacker, and the candidates of membership attacks, whose truth is for the judgement alone."""
+    parts = {"public": splits.base, "members": splits.product, "non_members": splits.honest, "corpus": splits.product}
+    return {name: Samples(part.x, part.y) for name, part in parts.items()}
+
+
+def _forest(splits: DigitSplits, seed: int) -> Forest:
+    return Forest.train(splits.product.x, splits.product.y, classes=CLASSES, seed=seed)
+
+
+def _retraining(seed: int, *, forest: bool) -> Callable[[Samples], ScoredModel]:
+    """The product's training on other data: what an attacker with a hand in them has the owner do."""
+
+    def retrain(data: Samples) -> ScoredModel:
+        if forest:
+            return ScoredModel(Forest.train(data.x, data.y, classes=CLASSES, seed=seed))
+        return ScoredModel(_train(Part(data.x, data.y), (128,), 1e-3, seed + 1))
+
+    return retrain
+
+
+def build(seed: int, *, forest: bool = False) -> Reference:
+    """The product as a reference target; an attacker knows the public base model (``surrogate``) and digits of his own.
+
+    ``forest``: the product is a random forest, which remembers its training data more than the perceptron does.
+    """
+    splits = load_splits(seed)
+    product = _forest(splits, seed) if forest else train_product(splits, seed)
+
+    def honest(*, clients: int, seed: int) -> Iterator[Visit]:
+        people = honest_clients(clients, len(splits.honest), seed=seed)
+        addresses = {person.account: f"198.51.100.{number % 254 + 1}" for number, person in enumerate(people)}
+        for request in honest_requests(splits.honest.x, people, seed=seed):
+            yield Visit(
+                at=request.offset_us, account=request.account, user_agent=request.user_agent,
+                address=addresses[request.account], rows=request.rows,
+            )  # fmt: skip
+
+    return Reference(
+        name="digits",
+        title=f"handwritten digits of 8×8, a {'random forest' if forest else 'multi-layer perceptron'}",
+        modality="image",
+        classes=tuple("0123456789"),
+        width=INPUTS,
+        bounds=BOUNDS,
+        model=ScoredModel(product),
+        calibration=splits.calibration.x,
+        attacker=Samples(splits.attacker.x, splits.attacker.y),
+        honest=honest,
+        accuracy=accuracy(product, splits.calibration, splits.honest, splits.attacker),
+        known={"surrogate": train_base(splits, seed), "retrain": _retraining(seed, forest=forest)} | _known(splits),
+        weights=product if isinstance(product, MLP) else None,
+        training=Samples(splits.product.x, splits.product.y),
+    )

@@ -1,9 +1,156 @@
-"""TODO."""
+"""The ordinary way in: an account, a key in the code, a file that may be read or written; and what is made of it."""
 
 from __future__ import annotations
 
+from threatmatrix.emulate.attacks.access.accounts import (
+    SelfRegistrationParams,
+    ValidAccountParams,
+    self_registration,
+    valid_account,
+)
+from threatmatrix.emulate.attacks.access.first_calls import FirstCallsParams, first_calls
+from threatmatrix.emulate.attacks.access.reading import (
+    ReadModelFileParams,
+    ReadPrivateObjectsParams,
+    ReadTrainingDataParams,
+    read_model_file,
+    read_private_objects,
+    read_training_data,
+)
+from threatmatrix.emulate.attacks.access.secrets import HarvestSecretsParams, harvest_secrets
+from threatmatrix.emulate.attacks.access.stolen import (
+    CompareCopyParams,
+    CraftOfflineParams,
+    ReplayCraftedParams,
+    compare_copy,
+    craft_offline,
+    replay_crafted,
+)
+from threatmatrix.emulate.attacks.access.writing import FlipLabelsParams, flip_labels
 from threatmatrix.emulate.attacks.kinds import AttackKind
 
 __all__ = ["KINDS"]
 
-KINDS: tuple[AttackKind, ...] = ()
+KINDS = (
+    AttackKind(
+        use="valid_account",
+        title="Sign in with a valid account",
+        family="access",
+        access="none",
+        modality="any",
+        cost="2 calls of the store",
+        source="MITRE ATT&CK T1078; AML.CS0010",
+        params=ValidAccountParams,
+        whole=valid_account,
+    ),
+    AttackKind(
+        use="self_registration",
+        title="Register an account",
+        family="access",
+        access="none",
+        modality="any",
+        cost="2 calls of the store",
+        source="MITRE ATT&CK T1136; AML.CS0006",
+        params=SelfRegistrationParams,
+        whole=self_registration,
+    ),
+    AttackKind(
+        use="harvest_secrets",
+        title="Search source code for keys and try them",
+        family="access",
+        access="none",
+        modality="any",
+        cost="1 call for each repository, 1 for each key",
+        source="MITRE ATT&CK T1552.001; AML.CS0006",
+        params=HarvestSecretsParams,
+        whole=harvest_secrets,
+    ),
+    AttackKind(
+        use="read_model_file",
+        title="Read the model's file",
+        family="access",
+        access="none",
+        modality="any",
+        cost="1 call for each bucket and each file",
+        source="MITRE ATLAS AML.T0035; AML.CS0010",
+        params=ReadModelFileParams,
+        whole=read_model_file,
+    ),
+    AttackKind(
+        use="read_training_data",
+        title="Read the training data",
+        family="access",
+        access="none",
+        modality="any",
+        cost="1 call for each bucket and each file",
+        source="MITRE ATLAS AML.T0035; AML.CS0010",
+        params=ReadTrainingDataParams,
+        whole=read_training_data,
+    ),
+    AttackKind(
+        use="read_private_objects",
+        title="Read private objects with a key that was found",
+        family="access",
+        access="none",
+        modality="any",
+        cost="1 call for each bucket and each object",
+        source="AML.CS0006",
+        params=ReadPrivateObjectsParams,
+        whole=read_private_objects,
+    ),
+    AttackKind(
+        use="flip_labels",
+        title="Flip labels in the stored training data",
+        family="access",
+        access="train",
+        modality="any",
+        cost="3 calls for each table",
+        source="MITRE ATLAS AML.T0020; Biggio, Nelson, Laskov 2012",
+        params=FlipLabelsParams,
+        whole=flip_labels,
+    ),
+    AttackKind(
+        use="craft_offline",
+        title="Search offline on the stolen model (PGD)",
+        family="access",
+        access="file",
+        modality="vector",
+        cost="none",
+        source="Madry et al. 2018; AML.CS0010",
+        params=CraftOfflineParams,
+        whole=craft_offline,
+    ),
+    AttackKind(
+        use="compare_copy",
+        title="See whether the service answers as the copy does",
+        family="access",
+        access="label",
+        modality="vector",
+        cost="1 for each input",
+        source="AML.CS0010",
+        params=CompareCopyParams,
+        whole=compare_copy,
+    ),
+    AttackKind(
+        use="replay_crafted",
+        title="Replay what was prepared offline",
+        family="access",
+        access="label",
+        modality="vector",
+        cost="1 for each sample and round",
+        source="AML.CS0010",
+        params=ReplayCraftedParams,
+        whole=replay_crafted,
+    ),
+    AttackKind(
+        use="first_calls",
+        title="The first call of each account",
+        family="access",
+        access="none",
+        modality="any",
+        cost="1 for each account",
+        source="ATT&CK T1078",
+        params=FirstCallsParams,
+        whole=first_calls,
+    ),
+)

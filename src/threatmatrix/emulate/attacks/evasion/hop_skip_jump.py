@@ -1,14 +1,19 @@
 """HopSkipJump: a boundary attack that sees labels only.
 
 Source: Chen, Jordan, Wainwright, "HopSkipJumpAttack: A Query-Efficient Decision-Based Attack", 2020
-(section 3, algorithm 2), L2, untargeted. Access: label. Cost: at most the sample's budget; each row
-of a gradient batch is one query. It differs from the paper where a norm is the goal:
+(section 3, algorithm 2), untargeted; the norm is the procedure's, the walk itself is L2. Access: label. Cost: at most
+the sample's budget; each row of a gradient batch is one query. It differs from the paper where a norm is the goal:
 
 - it stops as soon as a point within the threshold is adversarial, so after each step it asks for the
-  point on the threshold's sphere in the same direction (one query, often the last one);
-- a point found inside is pushed out to the sphere, where it is most robust, and asked once more;
+  outermost allowed point in the same direction (one query, often the last one);
+- a point found inside is pushed out to the threshold, where it is most robust, and asked once more;
   only then does the attack claim success;
-- ``start = 1`` begins at the attacker's own nearest images of other classes instead of noise.
+- ``start = 2`` begins on random smooth rays, asked farther and farther out, so that the walk begins close by; ``1``
+  at the attacker's own nearest images of other classes; ``0`` at noise, as in the paper;
+- a gradient batch is wider than the paper's, and drawn from the lower frequencies where the input is a square image:
+  ``radius: 0.05``, ``frequencies: 1`` and ``start: 0`` are the paper's way;
+- after each batch it asks for the outermost point along the normals found so far (where the boundary is flat, the
+  nearest one), and once the walk gains nothing it starts again elsewhere: ``memory: 0``, ``patience: 0`` do neither.
 
 OARS-style (Feng et al., "Stateful Defenses for Machine Learning Models Are Not Yet Secure Against
 Black-box Attacks", 2023): the radius of a gradient batch begins as wide as the threshold and shrinks
@@ -16,7 +21,7 @@ only while the answers are (nearly) all alike, the binary search stops early, an
 drawn again, wider.
 
 Result of one sample, e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=124,
-distance=0.999999, refused=False)``.
+distance=0.999999, refused=False, before=False)``.
 """
 
 from __future__ import annotations
@@ -27,23 +32,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.base import (
-    EDGE,
-    AttackSteps,
-    Attempt,
-    Query,
-    Reply,
-    Setting,
-    others,
-    parse_params,
-    unit,
-)
+from threatmatrix.emulate.attacks.base import AttackSteps, Attempt, Query, Reply, Setting, parse_params, unit
+from threatmatrix.emulate.attacks.evasion.walk import Bracket, Start, Walk
 from threatmatrix.emulate.target import FloatArray
 
 __all__ = ["HopSkipJumpParams", "hop_skip_jump"]
 
 MIN_BATCH = 8
 """Fewer directions than this are no estimate of a gradient in 64 dimensions."""
+GAIN = 0.95
+"""A step that leaves more than this share of the distance gained nothing."""
 DULL = 0.04
 """A batch whose share of flips is below this, or above 1 - this, carries no signal (OARS)."""
 
@@ -54,126 +52,71 @@ class HopSkipJumpParams:
 
     batch: int = 30  # rows of the first gradient batch; grows with the root of the iteration
     max_batch: int = 100
-    radius: float = 0.05  # of a gradient batch, as a share of the distance reached
+    radius: float = 0.2  # of a gradient batch, as a share of the distance reached
+    frequencies: float = 0.7  # share of the cosine basis from which a batch is drawn
+    memory: float = 0.8  # of earlier normals, in the direction that is asked after each; 0: it is not asked
+    patience: int = 2  # steps without gain until it starts again; 0: never
     tolerance: float = 0.02  # the binary search stops at this distance
-    start: int = 0  # 0: noise, as in the paper; 1: the attacker's own images
+    start: int = 2  # 0: noise, as in the paper; 1: the attacker's own images; 2: rays
     start_tries: int = 25
     averaged_radius: float = 1.0  # the same where the attacker averages: wide enough to see through noise
     oars_radius: float = 1.0  # of the first OARS batch, as a share of the threshold
     oars_tolerance: float = 0.1
 
 
-Bracket = tuple[FloatArray, FloatArray]
-"""An adversarial point, and the middle of the last bracket around the boundary."""
-
-
 def hop_skip_jump(attempt: Attempt, setting: Setting) -> AttackSteps:
     """Yield the queries of one attempt; see the module's docstring."""
-    walk = _Walk(attempt, setting, parse_params(HopSkipJumpParams, setting.params))
+    params = parse_params(HopSkipJumpParams, setting.params)
+    tolerance = params.oars_tolerance if setting.oars else params.tolerance
+    walk = _Jump(attempt, setting, Start(params.start, params.start_tries, tolerance))
+    walk.configure(params)
+    while (yield from _stalls(walk, params)):
+        pass
+
+
+def _stalls(walk: _Jump, params: HopSkipJumpParams) -> Generator[Query, Reply, bool]:
+    """One walk; True where it gained nothing for a while, and another start may do better."""
     start = yield from walk.start()
     if start is None:
-        return
+        return False
     point, middle = yield from walk.approach(start)
+    inwards, stalled = np.zeros(len(point)), 0
     for iteration in range(1, 10_000):
-        if walk.length(point) <= setting.threshold and (yield from walk.claim(point)):
-            return
+        if params.patience and stalled >= params.patience:
+            break
+        if walk.inside(point) and (yield from walk.reached(point)):
+            return False
         normal = yield from walk.normal(point, middle, iteration)
         if normal is None:
-            return
-        moved = yield from walk.step(point, normal, walk.length(point) / math.sqrt(iteration))
-        if moved is None:
-            middle = point
-            continue
-        inside = walk.on_sphere(moved)
-        if walk.length(moved) > setting.threshold and (yield from walk.adversarial(inside)):
-            point = middle = inside
-            continue
-        nearer = yield from walk.approach(moved)
-        if walk.length(nearer[0]) < walk.length(point):
-            point, middle = nearer
+            return False
+        inwards = params.memory * inwards + normal
+        if params.memory and (yield from walk.reached(walk.attempt.x + inwards)):
+            return False
+        before = walk.length(point)
+        point, middle = yield from walk.move(point, middle, normal, before / math.sqrt(iteration))
+        stalled = 0 if walk.length(point) <= GAIN * before else stalled + 1
+    return True
 
 
-class _Walk:
-    """One walk along the boundary: the moves of the algorithm, each a generator of queries."""
+class _Jump(Walk):
+    """The moves of the algorithm, each a generator of queries."""
 
-    def __init__(self, attempt: Attempt, setting: Setting, params: HopSkipJumpParams) -> None:
-        self.attempt = attempt
-        self.setting = setting
+    def configure(self, params: HopSkipJumpParams) -> None:
         self.params = params
-        self.spread = params.oars_radius * setting.threshold
-        self.tolerance = params.oars_tolerance if setting.oars else params.tolerance
+        self.spread = params.oars_radius * self.l2
 
-    def length(self, point: FloatArray) -> float:
-        return float(np.linalg.norm(point - self.attempt.x))
-
-    def clip(self, rows: FloatArray) -> FloatArray:
-        return np.asarray(np.clip(rows, *self.setting.bounds))
-
-    def on_sphere(self, point: FloatArray) -> FloatArray:
-        """The point in the same direction at the threshold (nearer where the bounds cut it)."""
-        x = self.attempt.x
-        return self.clip(x + unit(point - x) * self.setting.threshold * EDGE)
-
-    def adversarial(self, point: FloatArray) -> Generator[Query, Reply, bool]:
-        """One query; keeps the point as the final one where it is the nearest flip so far."""
-        reply = yield Query(point[None])
-        flipped = bool(reply.labels[0] != self.attempt.y)
-        if flipped:
-            self.keep(point)
-        return flipped
-
-    def keep(self, point: FloatArray) -> None:
-        best = self.attempt.best
-        if best is None or self.length(point) < self.length(best):
-            self.attempt.best = point
-
-    def claim(self, point: FloatArray) -> Generator[Query, Reply, bool]:
-        """Ask the outermost allowed point once more; claim where it is adversarial again."""
-        final = self.on_sphere(point)
-        reply = yield Query(final[None])
-        if reply.labels[0] != self.attempt.y:
-            self.attempt.best = final
-            self.attempt.claimed = True
-        return self.attempt.claimed
-
-    def start(self) -> Generator[Query, Reply, FloatArray | None]:
-        """An adversarial point at any distance."""
-        if self.params.start == 1:
-            return (yield from self._start_from_images())
-        low, high = self.setting.bounds
-        for _ in range(self.params.start_tries):
-            point = self.attempt.rng.uniform(low, high, self.attempt.x.shape)
-            if (yield from self.adversarial(point)):
-                return np.asarray(point)
-        return None
-
-    def _start_from_images(self) -> Generator[Query, Reply, FloatArray | None]:
-        """Half way to the nearest own images of other classes; if none flips, the nearest itself."""
-        x = self.attempt.x
-        images = self.setting.pool_x[others(self.setting.pool_y, self.attempt.y)]
-        nearest = images[np.argsort(np.linalg.norm(images - x, axis=1))[:8]]
-        if not len(nearest):
-            return None
-        rows = np.concatenate([x + (nearest - x) / 2, nearest[:1]])
-        reply = yield Query(rows)
-        flips = rows[reply.labels != self.attempt.y]
-        if not len(flips):
-            return None
-        self.keep(flips[np.argmin(np.linalg.norm(flips - x, axis=1))])
-        best: FloatArray = self.attempt.best
-        return best
-
-    def approach(self, point: FloatArray) -> Generator[Query, Reply, Bracket]:
-        """Binary search between the sample and an adversarial point (algorithm 1)."""
-        x, low, high = self.attempt.x, 0.0, 1.0
-        length = self.length(point)
-        while (high - low) * length > self.tolerance:
-            share = (low + high) / 2
-            if (yield from self.adversarial(x + share * (point - x))):
-                high = share
-            else:
-                low = share
-        return x + high * (point - x), x + (low + high) / 2 * (point - x)
+    def move(
+        self, point: FloatArray, middle: FloatArray, normal: FloatArray, size: float
+    ) -> Generator[Query, Reply, Bracket]:
+        """Step along the normal, and back to the boundary nearer to the sample."""
+        moved = yield from self.step(point, normal, size)
+        if moved is None:
+            return point, point
+        goal = self.goal(moved)
+        if not self.inside(moved) and (yield from self.adversarial(goal)):
+            return goal, goal
+        nearer = yield from self.approach(moved)
+        return nearer if self.length(nearer[0]) < self.length(point) else (point, middle)
 
     def normal(
         self, point: FloatArray, middle: FloatArray, iteration: int
@@ -185,16 +128,16 @@ class _Walk:
             return None
         if not self.setting.oars:
             share = params.radius if self.setting.repeats == 1 else params.averaged_radius
-            self.spread = share * max(self.length(point), self.setting.threshold)
+            self.spread = share * self.setting.wide * max(self.length(point), self.l2)
 
         def draw() -> FloatArray:
-            return self.clip(middle + self.spread * unit(self.attempt.rng.normal(size=(n, len(middle)))))
+            return self.ball.clip(middle + self.spread * self.draw(n, params.frequencies))
 
         def draw_wider() -> FloatArray:
             self.spread *= 1.5
             return draw()
 
-        reply = yield Query(draw(), repeat=False, redraw=draw_wider if self.setting.oars else None)
+        reply = yield Query(draw(), repeat=False, redraw=draw_wider if self.setting.redraws else None)
         signs = np.where(reply.labels != self.attempt.y, 1.0, -1.0)
         flipped = float(np.mean(signs > 0))
         if self.setting.oars and not DULL <= flipped <= 1 - DULL:
@@ -206,7 +149,7 @@ class _Walk:
     def step(self, point: FloatArray, normal: FloatArray, size: float) -> Generator[Query, Reply, FloatArray | None]:
         """Geometric progression: halve the step until it lands on the adversarial side."""
         for _ in range(6):
-            moved = self.clip(point + size * normal)
+            moved = self.ball.clip(point + size * normal)
             if (yield from self.adversarial(moved)):
                 return moved
             size /= 2

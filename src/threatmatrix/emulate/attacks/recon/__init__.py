@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threatmatrix.emulate.attacks.kinds import AttackKind
+from threatmatrix.emulate.attacks.recon.enumerate_labels import EnumerateLabelsParams, enumerate_labels
 from threatmatrix.emulate.attacks.recon.read_metadata import ReadMetadataParams, read_metadata
 
 __all__ = ["KINDS"]
@@ -18,5 +19,16 @@ KINDS = (
         source="Open Inference Protocol v2 (KServe), server and model metadata",
         params=ReadMetadataParams,
         whole=read_metadata,
+    ),
+    AttackKind(
+        use="enumerate_labels",
+        title="Enumerate the labels",
+        family="recon",
+        access="label",
+        modality="any",
+        cost="2 for each thing that there are examples of",
+        source="AML.T0013",
+        params=EnumerateLabelsParams,
+        whole=enumerate_labels,
     ),
 )
