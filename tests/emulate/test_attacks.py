@@ -9,7 +9,8 @@ from tests.emulate.helpers import half_space, inputs, procedure
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.confirm import FRESH_QUERIES, choose_samples, confirmed
 from threatmatrix.emulate.run import Hands, run_procedure
-from threatmatrix.emulate.target import Answer, InProcessTarget
+from threatmatrix.emulate.target import Answer
+from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.model.errors import (
     BudgetExhausted,
     FormatError,
@@ -135,7 +136,8 @@ def test_lockstep_takes_turns():
 
 def test_averaging_repeats_each_query_but_not_a_gradient_batch():
     target = Recorder(half_space())
-    run("hop_skip_jump", target, n=1, variant="adaptive-averaged", repeats=4, mean=0.1)
+    from_noise = procedure("hop_skip_jump", steps=(ProcedureStep("hop_skip_jump", {"start": 0}),))  # one row at a time
+    run("", target, n=1, variant="adaptive-averaged", repeats=4, mean=0.1, procedure=from_noise)
     single = [rows for _, rows in target.sent if len(rows) == 4]
     batches = [rows for _, rows in target.sent if len(rows) != 4]
     assert single
@@ -147,7 +149,7 @@ def test_averaging_repeats_each_query_but_not_a_gradient_batch():
 def test_oars_spreads_its_queries():
     def typical_gap(variant, name):
         target = Recorder(half_space())
-        run(name, target, n=2, variant=variant)
+        run(name, target, n=2, variant=variant, mean=0.1 if name == "hop_skip_jump" else 0.4)
         rows = np.concatenate([rows for _, rows in target.sent])
         return float(np.median(np.linalg.norm(np.diff(rows, axis=0), axis=1)))
 
