@@ -7,7 +7,7 @@ import pytest
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.run import run_procedure
-from threatmatrix.emulate.target import InProcessTarget
+from threatmatrix.emulate.targets import InProcessTarget
 
 from .helpers import half_space, procedure
 

@@ -13,11 +13,9 @@ import uvicorn
 import yaml
 from tests.emulate.helpers import half_space, procedure, scope
 
-from threatmatrix.emulate.attacks import attack_kind
-from threatmatrix.emulate.attacks.base import Setting, parse_params
+from threatmatrix.emulate.attacks.base import Setting
 from threatmatrix.emulate.attacks.evasion.transfer import TransferParams, pgd
 from threatmatrix.emulate.attacks.recon.read_metadata import read_card
-from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.confirm import choose_samples
 from threatmatrix.emulate.plan import plan_queries
 from threatmatrix.emulate.reference import digits
@@ -26,16 +24,20 @@ from threatmatrix.emulate.reference.honest import BATCH_GAP, honest_clients, hon
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.reference.serving import listen, oip_app
 from threatmatrix.emulate.run import Hands, run_procedure
-from threatmatrix.emulate.target import InProcessTarget
+from threatmatrix.emulate.targets import InProcessTarget, OIPClient
 from threatmatrix.model.errors import InputError, UnknownNameError
 from threatmatrix.model.matrix import ProcedureStep
 
 LIBRARY = Path(digits.__file__).parents[2] / "library" / "techniques"
-OURS = sorted(
-    path
-    for slug in ("offline-evasion", "online-evasion", "ml-model-discovery")
-    for path in (LIBRARY / slug / "procedures").glob("*.yaml")
-)
+OURS = [
+    LIBRARY / slug / "procedures" / f"{name}.yaml"
+    for slug, name in (
+        ("ml-model-discovery", "read-metadata"),
+        ("offline-evasion", "transfer"),
+        ("online-evasion", "hop-skip-jump"),
+        ("online-evasion", "square"),
+    )
+]
 SEED = 5
 
 
@@ -59,7 +61,8 @@ def of_library(path: Path):
     raw = yaml.safe_load(path.read_text())
     return procedure(
         raw["steps"][-1]["use"], id=raw["id"], access=raw["access"], modality=raw["modality"],
-        steps=tuple(ProcedureStep(step["use"], step.get("params", {})) for step in raw["steps"]), control=raw["success"]["control"],
+        steps=tuple(ProcedureStep(step["use"], step.get("params", {})) for step in raw["steps"]),
+        control=raw["success"]["control"],
         max_queries=raw["budget"]["max_queries"], norm=raw["success"]["norm"], threshold=raw["success"]["threshold"],
     )  # fmt: skip
 
@@ -320,18 +323,6 @@ class TestHonestTraffic:
         levels = np.concatenate([(row - x[3]) * 16 for row in user])
         assert np.allclose(levels, np.round(levels))
         assert set(np.round(levels).astype(int)) == {-1, 0, 1}
-
-
-class TestLibrary:
-    def test_the_four_procedures_are_there(self):
-        assert [p.stem for p in OURS] == ["read-metadata", "transfer", "hop-skip-jump", "square"]
-
-    @pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
-    def test_use_params_and_control_exist(self, path):
-        proc = of_library(path)
-        assert proc.control == "" or attack_kind(proc.control)
-        params = {k: v for k, v in proc.params.items() if k != "repeats"}
-        parse_params(attack_kind(proc.use).params, params)
 
 
 class TestPlan:
