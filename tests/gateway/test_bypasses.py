@@ -72,7 +72,20 @@ def test_an_undeclared_model_works_on_but_rows_must_be_common(make_bench: Make) 
     assert send(bench, with_input("z", [2])) == 400
 
 
-@pytest.mark.parametrize("inputs", [{"digits": {}}, {"digits": {"image": 0}}, {"digits": {"image": True}}])
+def test_noise_passes_by_a_model_that_is_declared_to_take_texts(make_bench: Make) -> None:
+    """A playbook that adds noise must not lock everybody out of a model that has no numbers."""
+    text = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["good morning"]}]}
+    bench = make_bench(inputs={"digits": {"image": 0}})
+    bench.publish(entry("input_noise", params={"sigma": 0.1}))
+    assert send(bench, text) == 200
+    assert json.loads(bench.model.bodies[-1]) == text
+    assert send(bench, infer_body(image())) == 400  # numbers are not what was declared
+    mixed = make_bench(inputs={"digits": {"image": 0, "z": 2}})
+    mixed.publish(entry("input_noise", params={"sigma": 0.1}))
+    assert send(mixed, {"inputs": [*text["inputs"], *with_input("z", [1, 2])["inputs"][1:]]}) == 400
+
+
+@pytest.mark.parametrize("inputs", [{"digits": {}}, {"digits": {"image": -1}}, {"digits": {"image": True}}])
 def test_a_declaration_that_cannot_hold_is_refused(make_bench: Make, inputs: Any) -> None:
     with pytest.raises(UsageError, match="inputs"):
         make_bench(inputs=inputs)

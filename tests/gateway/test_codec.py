@@ -170,6 +170,8 @@ def test_scores_are_read_by_row_or_not_at_all(data: list[Any], scores: list[list
         ("GET", "/v2/health/live", ("model_access", "health", None, None)),
         ("GET", "/v2/models/m/infer\n", ("http", "other", None, None)),
         ("GET", "/metrics", ("http", "other", None, None)),
+        ("POST", "/v2/models/m/feedback", ("http", "other", "m", None)),
+        ("DELETE", "/v2/models/m/feedback/", ("http", "other", "m", None)),
         ("GET", "/" + "x" * 1000, ("http", "other", None, None)),
     ],
 )

@@ -160,6 +160,11 @@ class Gateway:
             self.stats.unparsed += 1
             return None, problem
 
+    def _texts_only(self, seen: Seen) -> bool:
+        """Whether the model is declared to take texts alone: then there is nothing that noise could be added to."""
+        declared = self._inputs.get(seen.route.model or "")
+        return declared is not None and not any(declared.values())
+
     async def _forward(
         self,
         seen: Seen,
@@ -171,7 +176,7 @@ class Gateway:
         scope, receive, send = connection
         size = len(body)
         headers = scope["headers"]
-        if decision.sigma and request is not None:
+        if decision.sigma and request is not None and not self._texts_only(seen):
             try:
                 body = add_noise(request, decision.sigma, self._noise, seen.number, self.config.input_range)
             except BodyProblem as problem:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 
 from threatmatrix.telemetry.inputs.oip import BodyProblem, InferRequest, is_object, parse_infer
 
-__all__ = ["read_request"]
+__all__ = ["TEXTS", "read_request"]
+
+TEXTS = 0
+"""Declared in place of a number per row: texts or files (BYTES), to which noise has no meaning."""
 
 _BINARY = b"inference-header-content-length"  # of the binary tensor extension: JSON, then raw bytes
 
@@ -18,7 +21,7 @@ _BINARY = b"inference-header-content-length"  # of the binary tensor extension: 
 def read_request(
     body: bytes, headers: Mapping[bytes, bytes], *, max_rows: int, declared: Mapping[str, int] | None
 ) -> InferRequest:
-    """Read the body. ``declared``: tensor name → numbers per row, None if the model's inputs are not declared.
+    """Read the body. ``declared``: tensor name → numbers per row, or ``TEXTS``; None if nothing is declared.
 
     Raises ``BodyProblem``; for a declared model it is never opaque.
     """
@@ -36,6 +39,10 @@ def _hold_to(request: InferRequest, declared: Mapping[str, int]) -> None:
     if {tensor.name for tensor in request.tensors} != declared.keys():  # names are unique in a request
         raise BodyProblem(f"the inputs must be {', '.join(declared)}")
     for tensor in request.tensors:
+        if declared[tensor.name] == TEXTS:
+            if tensor.texts is None:
+                raise BodyProblem(f"the input {tensor.name} must be texts (BYTES)")
+            continue
         if not tensor.width:
             raise BodyProblem("every input must be numeric")
         if tensor.width != declared[tensor.name]:

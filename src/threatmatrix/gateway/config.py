@@ -63,8 +63,8 @@ class GatewayConfig:
     fingerprinted under it too, and clients that are no accounts keep the names that it gives them.
     ``request_id_header`` names a header in which a proxy hands on its own request id, for the joiner; only where the
     proxy overwrites what the client sent. Empty: ids are made here.
-    ``inputs`` maps a model's name to {name of an input tensor: numbers per row}; a request to such a model must
-    have exactly these inputs, numeric and in JSON. Recommended: what a model ignores would blind the monitors.
+    ``inputs`` maps a model's name to {name of an input tensor: numbers per row, or 0 for texts}; a request to such a
+    model must have exactly these inputs, in JSON. Recommended: what a model ignores would blind the monitors.
     """
 
     system: str
@@ -133,8 +133,8 @@ class GatewayConfig:
 
     def _check_inputs(self) -> None:
         for model, tensors in (self.inputs or {}).items():
-            if not tensors or any(type(width) is not int or width < 1 for width in tensors.values()):
+            if not tensors or any(type(width) is not int or width < 0 for width in tensors.values()):
                 raise UsageError(
-                    f"gateway: inputs: {model!r} needs its input tensors, each with a whole number of at least 1",
+                    f"gateway: inputs: {model!r} needs its input tensors, each with its numbers per row, 0 for texts",
                     hint='For 8x8 images: inputs={"digits": {"input": 64}}',
                 )

@@ -24,6 +24,8 @@ _PERHAPS_OF = re.compile(
     r"|/v1/models/(?P<v1>[^/:\x00-\x1f\x7f-\x9f]+)(?:/versions/[^/:]+)?:[^/:]+",
     re.IGNORECASE,
 )
+# Users' reports, from which a model learns: they ask nothing, so that no budget and no control stands against them.
+_FEEDBACK = re.compile(rf"/v2/models/(?P<model>{_NAME})/feedback")
 _READS = ("GET", "HEAD")
 _LONGEST_KEPT = 256
 _DECODINGS = 8  # a path encoded more often than that is not understood
@@ -58,6 +60,9 @@ def parse_route(method: str, path: str) -> Route:
 def _parse(method: str, sent: str) -> Route:
     path = _normal(sent)
     reads = method.upper() in _READS
+    feedback = _FEEDBACK.fullmatch(path)
+    if feedback is not None:
+        return Route("http", "other", feedback["model"])
     found = _ROUTE.fullmatch(path)
     if found is None:
         return _OTHER if reads or not _PERHAPS.fullmatch(path) else _unread(path)
