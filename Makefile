@@ -4,20 +4,24 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test test-convert coverage nightly check bench bench-telemetry bench-engine clean
+.PHONY: run test test-convert coverage replays nightly check bench bench-attacks bench-engine bench-telemetry clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
 
 test: $(VENV)/.dev test-convert  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly and not replays'
 
 test-convert: $(VENV)/convert/.dev  ## the Sigma engine on pySigma 1.5, with the SIEM backends that need it
-	$(VENV)/convert/bin/python -m pytest -q -m 'not nightly' tests/convert tests/detect/sigma
+	$(VENV)/convert/bin/python -m pytest -q -m 'not nightly and not replays' tests/convert tests/detect/sigma
 
 coverage: $(VENV)/.dev  ## every test again, and which lines none of them runs; half as slow again
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly' --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not nightly and not replays' --cov --cov-report=term:skip-covered
+
+replays: $(VENV)/.dev  ## every case study in full: does each attack beat chance, and what is seen of it
+	$(BIN)/threatmatrix --home $(VENV)/replays replay --all
+	$(BIN)/python -m pytest -m 'replays and not nightly'
 
 nightly: $(VENV)/.dev  ## the tests that take minutes: a second seed of the replay, servers that are no dependency
 	$(BIN)/python -m pytest -m nightly
@@ -59,6 +63,10 @@ bench-telemetry: $(VENV)/.dev  ## logs into the lake: rates, memory, and what 10
 bench-engine: $(VENV)/.dev  ## rules over 5M events, correlations, micro-batches, each beside a named baseline
 	$(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable '.[bench]' || true
 	$(BIN)/python -m benchmarks engine engine_correlations
+
+bench-attacks: $(VENV)/.dev  ## our attacks beside those of ART and foolbox: same samples, model and queries
+	$(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable '.[crosscheck]' || true
+	$(BIN)/python -m benchmarks attacks
 
 clean:  ## the environment and what tools leave behind; never your data in .threatmatrix/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build dist

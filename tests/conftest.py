@@ -13,7 +13,7 @@ settings.register_profile("explore", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-_LONGEST = ("test_replay_full", "test_shown", "test_replay_small")
+_LONGEST = ("test_loop_full", "test_shown", "test_replays", "test_loop_small")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from tests.emulate.helpers import D, half_space, inputs, procedure
 
 from threatmatrix.emulate.reference.serving import oip_app
 from threatmatrix.emulate.run import run_procedure
-from threatmatrix.emulate.target import InProcessTarget
+from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.gateway import Gateway, GatewayConfig, header_clock
 
 START = 1_760_000_000_000_000

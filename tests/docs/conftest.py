@@ -22,7 +22,7 @@ from threatmatrix.emulate.reference.honest import honest_clients, honest_request
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.reference.serving import oip_app
 from threatmatrix.emulate.run import run_procedure
-from threatmatrix.emulate.target import InProcessTarget
+from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.gateway import Gateway, GatewayConfig, header_clock
 from threatmatrix.knowledge import load_library
 

@@ -20,6 +20,7 @@ GROUPS = (
     Group("keys", "The keys that inputs are fingerprinted under: list them, make a new one, end an old one.", "keys"),
     Group("incidents", "Findings that belong together, as an ordered chain of techniques.", "response"),
     Group("respond", "Run playbooks, finish interrupted ones, decide doubtful actions, undo.", "response"),
+    Group("emulate", "Attack a target within a signed-off scope, beside chance, and clean up.", "emulation"),
     Group("evidence", "The append-only record of what was proved: list it, check its hash chain.", "evidence"),
     Group("matrix", "Read, search, check, compare and exchange the matrix.", "matrix"),
     Group("rules", "Sigma rules, the library's and yours: list, read, test and check them.", "rules"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from threatmatrix.cli.options import Format, TableOrJson
@@ -23,15 +26,22 @@ def list_evidence(ctx: typer.Context, output_format: Format = TableOrJson.table)
 
 
 @evidence_app.command("verify")
-def verify(ctx: typer.Context, output_format: Format = TableOrJson.table) -> None:
+def verify(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="An evidence file (evidence.jsonl of an emulation); without it, your store's records."),
+    ] = None,
+    output_format: Format = TableOrJson.table,
+) -> None:
     """Recompute every digest and link; leave with 1 where a record was changed, removed or put in between.
 
     Keep the head somewhere else: records cut off at the end show only by comparing it.
     """
     from threatmatrix.cli.evidence_tables import show_chain
+    from threatmatrix.workflows.evidence import verify_evidence
 
-    with settings_of(ctx).open_home().open_store() as store:
-        report = store.evidence.verify()
+    report = verify_evidence(settings_of(ctx).open_home(), file)
     show_chain(report, as_json=output_format is TableOrJson.json)
     if not report.intact:
         raise typer.Exit(1)

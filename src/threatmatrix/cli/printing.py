@@ -18,6 +18,7 @@ from rich.table import Table
 
 from threatmatrix.model.detection import PrincipalShare, Severity
 from threatmatrix.model.errors import InputError
+from threatmatrix.model.evidence import Rate
 
 __all__ = [
     "and_more",
@@ -27,8 +28,10 @@ __all__ = [
     "one_line",
     "out",
     "plain_json",
+    "rate",
     "safe",
     "severity",
+    "short",
     "shown_first",
     "table",
     "warn",
@@ -179,3 +182,16 @@ def and_more(count: int) -> None:
     """Says what a shortened list left out."""
     if count > shown_first:
         out().print(f"… and {count - shown_first} more; --format json shows all", style="dim")
+
+
+def rate(value: Rate | None) -> str:
+    """A share with its interval: ``.75 [.63–.84]``."""
+    if value is None:
+        return "–"
+    return f"{short(value.value)} [{short(value.low)}–{short(value.high)}]"
+
+
+def short(share: float) -> str:
+    """.75 for 0.75: a column of proportions needs no leading zeros."""
+    text = f"{share:.2f}"
+    return text.removeprefix("0") if text != "0.00" else "0"

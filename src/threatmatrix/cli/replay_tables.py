@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from threatmatrix.cli.printing import out, plain_json, table
-from threatmatrix.model.evidence import Rate
+from threatmatrix.cli.printing import out, plain_json, rate, short, table
 
 if TYPE_CHECKING:
     from threatmatrix.knowledge import Library
-    from threatmatrix.workflows.replay.loop import ReplayPlan, ReplayReport
+    from threatmatrix.workflows.replay import Plan
+    from threatmatrix.workflows.replay.loop import ReplayReport
     from threatmatrix.workflows.replay.loop.report import Taken
 
 __all__ = ["show_plan", "show_replay"]
 
 
-def show_plan(plan: ReplayPlan, *, as_json: bool) -> None:
+def show_plan(plans: Sequence[Plan], *, as_json: bool) -> None:
     """The upper bound of queries, stage by stage; nothing was sent."""
     if as_json:
-        plain_json(
+        content = [
             {
                 "case": plan.case.slug,
                 "samples": plan.samples,
                 "max_queries": plan.max_queries,
                 "stages": [asdict(stage) for stage in plan.stages],
             }
-        )
+            for plan in plans
+        ]
+        plain_json(content[0] if len(content) == 1 else content)
         return
-    made = table(f"Dry run of {plan.case.slug}: nothing is sent", "stage", "procedure", "variant", ">at most, queries")
-    for stage in plan.stages:
-        made.add_row(stage.scene, stage.procedure, stage.variant, f"{stage.max_queries:,}")
-    made.add_row("", "", "[bold]in all[/]", f"[bold]{plan.max_queries:,}[/]")
-    out().print(made)
-
-
-def _rate(rate: Rate | None) -> str:
-    if rate is None:
-        return "–"
-    return f"{_short(rate.value)} [{_short(rate.low)}–{_short(rate.high)}]"
-
-
-def _short(share: float) -> str:
-    """.75 for 0.75: a column of proportions needs no leading zeros."""
-    text = f"{share:.2f}"
-    return text.removeprefix("0") if text != "0.00" else "0"
+    for plan in plans:
+        title = f"Dry run of {plan.case.slug}: nothing is sent"
+        made = table(title, "stage", "procedure", "variant", ">at most, queries")
+        for stage in plan.stages:
+            made.add_row(stage.scene, stage.procedure, stage.variant, f"{stage.max_queries:,}")
+        made.add_row("", "", "[bold]in all[/]", f"[bold]{plan.max_queries:,}[/]")
+        out().print(made)
 
 
 def show_replay(report: ReplayReport, library: Library, *, as_json: bool) -> None:
@@ -91,12 +84,12 @@ def _attacks(report: ReplayReport) -> None:
     for row in report.attacks:
         strongest = max(row.adaptive.values(), key=lambda each: each.value, default=None)
         name = f"{row.procedure} {row.norm}≤{row.threshold:g}"
-        made.add_row(name, _rate(row.before), _rate(row.control), _rate(row.fresh), _rate(strongest))
+        made.add_row(name, rate(row.before), rate(row.control), rate(row.fresh), rate(strongest))
     out().print(made)
     for row in report.attacks:
         compared = row.before_vs_control
         out().print(
-            f"  {row.procedure}: claimed {_short(row.claimed.value)}, median {row.median_queries} queries; "
+            f"  {row.procedure}: claimed {short(row.claimed.value)}, median {row.median_queries} queries; "
             f"before − random {compared.difference:+.2f} [{compared.low:+.2f} to {compared.high:+.2f}]",
             style="dim",
         )
@@ -107,7 +100,7 @@ def _attacks(report: ReplayReport) -> None:
     tried = [row for row in report.attacks if row.adaptive]
     made = table("Adaptive attackers under the response", "attacker", *(f">{row.procedure}" for row in tried))
     for variant in dict.fromkeys(variant for row in tried for variant in row.adaptive):
-        made.add_row(variant, *(_rate(row.adaptive.get(variant)) for row in tried))
+        made.add_row(variant, *(rate(row.adaptive.get(variant)) for row in tried))
     out().print(made)
     if report.accounts_lost:
         fewest, most = min(report.accounts_lost.values()), max(report.accounts_lost.values())
@@ -123,7 +116,7 @@ def _controls(report: ReplayReport) -> None:
     made = table("Each control alone: nobody detects, nobody is blocked", "control", "attack", "variant", ">success")
     for row in report.controls:
         far = row.one_account
-        told = _rate(row.success) if far is None else f"one account: {_taken(far)}"
+        told = rate(row.success) if far is None else f"one account: {_taken(far)}"
         made.add_row(row.control, row.procedure, row.variant, told)
     out().print(made)
     out().print()
@@ -144,7 +137,7 @@ def _detections(report: ReplayReport, library: Library) -> None:
             row.procedure,
             "none" if row.live_alarm is None else str(row.live_alarm),
             "–" if row.live_enforced is None else str(row.live_enforced),
-            _rate(row.samples_by_60),
+            rate(row.samples_by_60),
             "–" if row.median_alarm is None else str(row.median_alarm),
             escape(f"{library.technique(row.technique).name}: {', '.join(row.detectors) or 'not detected'}"),
         )
@@ -158,7 +151,7 @@ def _honest(report: ReplayReport) -> None:
         f"\n[bold]Honest clients[/]: {honest.clients} clients, {honest.events} events, "
         f"{honest.findings} findings on them, {honest.named} swept into an attacker's cluster; "
         f"{honest.refused} of {honest.requests_defended} requests refused under the response; "
-        f"accuracy {_rate(honest.accuracy_before)} → {_rate(honest.accuracy_after)}"
+        f"accuracy {rate(honest.accuracy_before)} → {rate(honest.accuracy_after)}"
     )
     for case in report.hard_negatives:
         outcome = "no alarm" if case.alarm_at is None else f"alarm at input {case.alarm_at}"

@@ -63,6 +63,10 @@ class Home:
     def replays(self) -> Path:
         return self.root / "replays"
 
+    @property
+    def emulations(self) -> Path:
+        return self.root / "emulations"
+
     def ensure(self) -> Home:
         """Create the folder, readable by its owner only. Raises StoreError where that fails."""
         try:

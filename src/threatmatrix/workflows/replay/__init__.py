@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from threatmatrix.workflows.replay.loop.plan import PlannedStage, ReplayPlan, plan
-from threatmatrix.workflows.replay.loop.report import ReplayReport
-from threatmatrix.workflows.replay.loop.run import ProgressLike, replay
+from threatmatrix.workflows.replay.cases import Plan, Replayed, plan, replay, replayable
+from threatmatrix.workflows.replay.progress import ProgressLike
+from threatmatrix.workflows.replay.row import CaseRow
 
-__all__ = ["PlannedStage", "ProgressLike", "ReplayPlan", "ReplayReport", "plan", "replay"]
+__all__ = ["CaseRow", "Plan", "ProgressLike", "Replayed", "plan", "replay", "replayable"]

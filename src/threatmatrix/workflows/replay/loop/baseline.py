@@ -9,7 +9,8 @@ import numpy as np
 
 from threatmatrix.detect.monitors import build_monitor
 from threatmatrix.emulate.confirm import choose_samples
-from threatmatrix.emulate.target import FloatArray, InProcessTarget, IntArray
+from threatmatrix.emulate.target import FloatArray, IntArray
+from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.knowledge import Library
 from threatmatrix.model.detection import Calibration, Finding
 from threatmatrix.model.event import Event
@@ -71,7 +72,7 @@ def measure_baseline(lab: Lab, library: Library, samples: Samples, report: Calla
             name, variant = run
             report(f"unhindered: {name}, {variant}")
             spent = None if variant == "plain" else [max(1, o.queries) for o in results[name, "plain"].outcomes]
-            pool = lab.pool([_attacker(run)])
+            pool = lab.accounts.pool([_attacker(run)])
             results[run] = scene.attack(library.procedure(name), variant, pool, checkers[run], samples, budgets=spent)
     return Baseline(calibrations, results, accuracy)
 

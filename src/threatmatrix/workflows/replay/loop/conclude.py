@@ -29,7 +29,7 @@ from threatmatrix.workflows.replay.loop.report import (
     control_row,
 )
 from threatmatrix.workflows.replay.loop.response import Adaptive, Live, LiveRun, live_store
-from threatmatrix.workflows.replay.loop.story import adopt, adopted_id
+from threatmatrix.workflows.replay.story import adopt, adopted_id
 
 __all__ = ["Measured", "conclude"]
 

@@ -39,7 +39,11 @@ def measure_control(lab: Lab, library: Library, control: Control, samples: Sampl
         )
         return {
             run: scene.attack(
-                library.procedure(run[0]), run[1], lab.pool(attackers[run], per_sample=each), checkers[run], samples
+                library.procedure(run[0]),
+                run[1],
+                lab.accounts.pool(attackers[run], per_sample=each),
+                checkers[run],
+                samples,
             )
             for run in runs
         }

@@ -11,8 +11,9 @@ from threatmatrix.knowledge import Library
 from threatmatrix.model.errors import ScopeError, UnknownNameError
 from threatmatrix.model.matrix import CaseStudy, ReplaySpec
 from threatmatrix.model.system import Scope
+from threatmatrix.workflows.replay.stages import PlannedStage
 
-__all__ = ["ADAPTIVE", "ATTACKS", "BASELINE", "CONTROLLED", "LIVE", "PlannedStage", "ReplayPlan", "Run", "plan"]
+__all__ = ["ADAPTIVE", "ATTACKS", "BASELINE", "CONTROLLED", "LIVE", "ReplayPlan", "Run", "plan"]
 
 ATTACKS = ("transfer", "hop-skip-jump", "square")
 """The procedures of microsoft-edge-ai that have a success at a norm, in the order of the case."""
@@ -53,16 +54,6 @@ ADAPTIVE: tuple[Run, ...] = (
 )
 """Attackers who know of the response, each in a scene of its own that begins with the response in force: accounts in
 turn, queries averaged through the noise, proposals spread out so that they do not look alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStage:
-    """One attack run. ``scene``: baseline (nobody acts), a control alone, live, or adaptive."""
-
-    scene: str
-    procedure: str
-    variant: str
-    max_queries: int  # rows, confirmation included
 
 
 @dataclass(frozen=True, slots=True)

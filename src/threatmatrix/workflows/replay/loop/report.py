@@ -53,6 +53,7 @@ class AttackRow:
     control: Rate  # random draws at equal queries and norm
     before_vs_control: Comparison
     median_queries: int  # of the samples that succeeded before
+    queries: int  # of all samples before
     live: Taken | None  # one account while detection and response run; None where it was not run so
     blocked: Taken  # again, as the blocked account
     fresh: Rate  # again, from a fresh account for each sample
@@ -214,6 +215,7 @@ def attack_row(
         control=rates_of(control),
         before_vs_control=compare("before − random control", before, rates_of(control)),
         median_queries=median_queries(plain.outcomes),
+        queries=plain.queries,
         live=None if live is None else taken(live),
         blocked=taken(blocked),
         fresh=rates_of(fresh),

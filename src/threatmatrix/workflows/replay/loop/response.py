@@ -74,8 +74,7 @@ def _loop(lab: Lab, library: Library, calibrations: Sequence[Calibration], scene
     ):
         session, _ = build_session(library, calibrations)
         loop = LiveLoop(
-            scene.log,
-            "gateway",
+            [(scene.log, "gateway")],
             session=session,
             lake=Lake(folder / "lake"),
             letters=letters,
@@ -111,7 +110,7 @@ def run_live(
             for run in LIVE:
                 report(f"live: {run[0]}, {run[1]}")
                 start = scene.now
-                pool = lab.pool(crews[run], per_sample=per_sample(lab, run[1]))
+                pool = lab.accounts.pool(crews[run], per_sample=per_sample(lab, run[1]))
                 result = scene.attack(library.procedure(run[0]), run[1], pool, checkers[run], samples)
                 runs[run] = LiveRun(result, frozenset(crews[run]), start, scene.now)
             accuracy = scene.clean_accuracy(_TESTERS)
@@ -138,7 +137,7 @@ def run_adaptive(
                 for entry in in_force:
                     store.policy.add(entry)
                 store.policy.publish(scene.policy, START)
-            pool = lab.pool(attackers, per_sample=per_sample(lab, run[1]))
+            pool = lab.accounts.pool(attackers, per_sample=per_sample(lab, run[1]))
             result = scene.attack(library.procedure(run[0]), run[1], pool, checkers, samples)
         blocked = set(scene.blocked()) & set(attackers)
     return Adaptive(result, len(blocked), list(loop.findings.values()), scene.street.served)

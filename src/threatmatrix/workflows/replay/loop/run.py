@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from concurrent.futures import Future, as_completed
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from threatmatrix.emulate.reference.honest import honest_clients
 from threatmatrix.knowledge import Library, load_scope
@@ -22,17 +20,12 @@ from threatmatrix.workflows.replay.loop.negatives import measure_hard_negatives
 from threatmatrix.workflows.replay.loop.plan import ADAPTIVE, CONTROLLED, ReplayPlan, Run
 from threatmatrix.workflows.replay.loop.report import ReplayReport
 from threatmatrix.workflows.replay.loop.response import Adaptive, run_adaptive, run_live
+from threatmatrix.workflows.replay.progress import ProgressLike
+from threatmatrix.workflows.replay.scopes import write_scope
 
-__all__ = ["ProgressLike", "replay"]
+__all__ = ["replay"]
 
-_DAY = 86_400_000_000
 _BESIDE = 2  # further processes; each scene is one conversation of a client and a server and keeps one core busy
-
-
-class ProgressLike(Protocol):
-    """What a replay reports to."""
-
-    def stage(self, text: str) -> None: ...
 
 
 def replay(
@@ -55,7 +48,9 @@ def replay(
     if scope_file is not None:
         plan.check(load_scope(scope_file, now, techniques=library.techniques), library, now)
     workspace = home.new_workspace(plan.case.slug, seed)
-    scope = load_scope(scope_file or _default_scope(plan, library, workspace, now), now, techniques=library.techniques)
+    techniques = {library.procedure(stage.procedure).technique for stage in plan.stages}
+    own = scope_file or write_scope(workspace, [plan.spec.target], techniques, plan.max_queries, now)
+    scope = load_scope(own, now, techniques=library.techniques)
     progress.stage("training the public base model and the product")
     # the processes share the rate that the scope allows
     lab = build_lab(plan.spec, workspace, dataclasses.replace(scope, rps=scope.rps / (1 + _BESIDE)), seed=seed)
@@ -110,21 +105,3 @@ def _measure(plan: ReplayPlan, lab: Lab, library: Library, progress: ProgressLik
             hard_negatives=hard,
             honest=honest,
         )
-
-
-def _default_scope(plan: ReplayPlan, library: Library, workspace: Path, now: int) -> Path:
-    """The scope that a replay writes for its own reference target."""
-    techniques = sorted({library.procedure(stage.procedure).technique for stage in plan.stages})
-    expires = datetime.fromtimestamp((now + _DAY) / 1e6, UTC).isoformat(timespec="seconds")
-    path = workspace / "scope.yaml"
-    path.write_text(
-        "# The reference target of this replay, and nothing else.\n"
-        "owner: threatmatrix replay\n"
-        f'expires: "{expires}"\n'
-        "hosts: [127.0.0.1]\n"
-        f"models: [{plan.spec.target}]\n"
-        f"techniques: [{', '.join(techniques)}]\n"
-        f"max_queries: {plan.max_queries}\n"
-        "rps: 100000\n"
-    )
-    return path

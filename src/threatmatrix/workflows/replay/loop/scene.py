@@ -12,19 +12,19 @@ from typing import Self
 import numpy as np
 
 from threatmatrix.emulate.accounts import AccountPool
-from threatmatrix.emulate.client import OIPClient
 from threatmatrix.emulate.reference.digits import CLASSES, INPUTS
 from threatmatrix.emulate.reference.honest import honest_clients, honest_requests
 from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.target import FloatArray, IntArray
+from threatmatrix.emulate.targets import OIPClient
 from threatmatrix.gateway.policy import load_snapshot
 from threatmatrix.model.evidence import AttackResult, Rate
 from threatmatrix.model.matrix import Procedure
 from threatmatrix.model.response import PolicyEntry, PolicySnapshot
 from threatmatrix.remediate.compare import wilson
+from threatmatrix.workflows.reference_server import Server
 from threatmatrix.workflows.replay.loop.lab import START, Lab
 from threatmatrix.workflows.replay.loop.street import Street
-from threatmatrix.workflows.replay.server import Server
 
 __all__ = ["Scene"]
 
@@ -58,17 +58,17 @@ class Scene:
         lab = self._lab
         server = Server(
             name=lab.spec.target,
-            model=lab.weights,
+            app={"weights": str(lab.weights)},
             log=self.log,
             policy=self.policy,
-            secret=lab.secret,
-            accounts=lab.directory(self.accounts),
+            secret=lab.accounts.secret,
+            accounts=lab.accounts.directory(self.accounts),
             seed=self._honest_seed,
         )
         self.url = self._stack.enter_context(server).url
         traffic = honest_requests(lab.splits.honest.x, self._clients, seed=self._honest_seed)
         self.street = Street(
-            self.url, lab.spec.target, traffic, lab.key, start=self.now, pace=lab.number("honest_pace")
+            self.url, lab.spec.target, traffic, lab.accounts.key, start=self.now, pace=lab.number("honest_pace")
         )
         self._stack.callback(self.street.close)
         return self
@@ -138,7 +138,7 @@ class Scene:
             *samples,
             seed=lab.seed,
             variant=variant,
-            confirm_target=self.target(procedure.technique, lab.pool(list(auditors), round_robin=True)),
+            confirm_target=self.target(procedure.technique, lab.accounts.pool(list(auditors), round_robin=True)),
             budgets=budgets,
             hands=Hands(held={"surrogate": lab.base}),
         )

@@ -1,4 +1,4 @@
-"""The whole replay with two seeds, one of them at night: what the case must show, from measured figures.
+"""The whole loop (`make replays`) with two seeds, one of them at night: what the case must show, from measured figures.
 
 The attacks were tuned on other seeds than these (docs/emulation.md).
 """
@@ -23,6 +23,7 @@ from threatmatrix.workflows.replay.loop.report import AttackRow, DetectionRow
 from threatmatrix.workflows.respond import story
 
 SEEDS = (pytest.param(1, id="seed1"), pytest.param(5, id="seed5", marks=pytest.mark.nightly))
+pytestmark = pytest.mark.replays
 
 
 class Silent:

@@ -1,0 +1,84 @@
+"""Every case's chain in its small profile: it runs whole, tells what it did, and leaves evidence that holds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from threatmatrix.knowledge import load_library
+from threatmatrix.model.errors import ScopeError
+from threatmatrix.model.matrix import ReplaySpec
+from threatmatrix.workflows.home import Home
+from threatmatrix.workflows.replay import CaseRow, plan, replay, replayable
+
+LIBRARY = load_library()
+CHAINS = [slug for slug in replayable(LIBRARY) if LIBRARY.case(slug).replay.judged]  # type: ignore[union-attr]
+NOW = time.time_ns() // 1000
+
+
+class Silent:
+    def stage(self, text: str) -> None: ...
+
+
+def spec(case: str) -> ReplaySpec:
+    found = LIBRARY.case(case).replay
+    assert found is not None
+    return found
+
+
+def test_every_case_of_2020_has_a_replay() -> None:
+    assert len([case for case in LIBRARY.cases.values() if case.year == 2020]) == 13
+    assert set(replayable(LIBRARY)) >= {slug for slug, case in LIBRARY.cases.items() if case.year == 2020}
+
+
+@pytest.mark.parametrize("case", CHAINS)
+def test_a_chain_says_what_it_mirrors_and_what_counts(case: str) -> None:
+    told = spec(case)
+    assert told.effect
+    assert len(told.mirror) > 80
+    assert told.small, "the tests' profile is declared"
+    judged = LIBRARY.procedure(told.judged)
+    assert judged.control, "success is compared with chance"
+    planned = plan(LIBRARY, case)
+    assert planned.samples >= 60 or not told.published, "fewer units prove little"
+    assert plan(LIBRARY, case, small=True).max_queries < planned.max_queries or told.small
+
+
+@pytest.mark.parametrize("case", CHAINS)
+def test_a_chain_runs_whole(case: str, tmp_path: Path) -> None:
+    planned = plan(LIBRARY, case, small=True)
+    home = Home(tmp_path)
+    row = replay(planned, home, LIBRARY, seed=1, scope_file=None, progress=Silent(), now=NOW).row
+    study = LIBRARY.case(case)
+    assert [step.technique for step in row.steps] == [step.technique for step in study.steps]
+    assert row.attacked.n == row.control.n == row.after.n > 0
+    assert row.honest_events > 0
+    assert row.honest_blocked == ()
+    _queries_add_up(row, planned.max_queries)
+    assert all(each.ours is not None for each in row.published), "what is published beside ours is measured"
+    with home.open_store() as store:
+        assert [each.digest for each in store.evidence.list()] == [each.digest for each in row.evidence]
+        assert store.evidence.verify().intact
+    carried = [step for step in study.steps if step.procedures]
+    assert [each.technique for each in row.evidence] == [step.technique for step in carried]
+    text = "".join(path.read_text() for path in Path(row.workspace).glob("*.jsonl"))
+    assert "tmk_" not in text, "no key is logged"
+
+
+def _queries_add_up(row: CaseRow, limit: int) -> None:
+    assert sum(step.queries for step in row.steps) == row.queries <= limit
+
+
+def test_a_scope_that_does_not_reach_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    case = CHAINS[0]
+    planned = plan(LIBRARY, case, small=True)
+    scope = tmp_path / "scope.yaml"
+    scope.write_text(
+        f"owner: Ada\nexpires: 2999-01-01\nhosts: [127.0.0.1]\nmodels: [{spec(case).target}]\n"
+        "techniques: [online-evasion]\nmax_queries: 1000000\nrps: 1000\n"
+    )
+    with pytest.raises(ScopeError, match="techniques"):
+        replay(planned, Home(tmp_path / "home"), LIBRARY, seed=1, scope_file=scope, progress=Silent(), now=NOW)
+    assert not (tmp_path / "home").exists()
