@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from threatmatrix.model.evidence import Comparison, Evidence, Rate
+from threatmatrix.remediate.compare import helped
 
 __all__ = ["CaseRow", "Compared", "Seen", "StepRow"]
 
@@ -96,5 +97,4 @@ class CaseRow:
     @property
     def mitigated(self) -> bool:
         """Whether success fell beyond chance under the response, and for an attacker who knows of it as well."""
-        strongest = max(self.after.high, self.adaptive.high if self.adaptive is not None else 0.0)
-        return self.attacked.low > strongest
+        return all(helped(self.attacked, each) for each in (self.after, self.adaptive) if each is not None)
