@@ -23,12 +23,14 @@ def test_every_attack_stands_in_the_table_as_the_registry_has_it() -> None:
     part = EMULATION.split("## Attacks", 1)[1].split("## Variants", 1)[0]
     assert sorted(first_column(part)) == sorted(kind.use for kind in attack_kinds())
     for kind in attack_kinds():
-        assert f"| `{kind.use}` | {kind.title} | {kind.access} | {kind.modality} | {kind.cost} | {kind.source} |" in part
+        row = (f"`{kind.use}`", kind.title, kind.access, kind.modality, kind.cost, kind.source)
+        assert f"| {' | '.join(row)} |" in part
 
 
 def test_every_adaption_is_explained() -> None:
     part = EMULATION.split("## Variants", 1)[1].split("## Measured", 1)[0]
-    assert set(re.findall(r"`([a-z-]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", part, re.MULTILINE)))) == set(ADAPTIONS)
+    cells = "".join(re.findall(r"^\| (`[^|]+) \|", part, re.MULTILINE))
+    assert set(re.findall(r"`([a-z-]+)`", cells)) == set(ADAPTIONS)
 
 
 def test_every_reference_target_is_listed() -> None:

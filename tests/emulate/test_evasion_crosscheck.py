@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from importlib.util import find_spec
 from typing import Any
 
@@ -54,10 +55,10 @@ def test_labels_are_ones_where_scores_are_not_asked_for() -> None:
 
 
 def by_hand(use: str, one: Meter) -> None:
-    """Stands in for a library: goes straight at the boundary, drawing from NumPy's global generator."""
+    """Stands in for a library: goes straight at the boundary, drawing from both global generators."""
     del use
     while True:
-        one.scores((one.x + np.random.random())[None])
+        one.scores((one.x + np.random.random() * random.random())[None])
 
 
 def test_a_library_s_attack_gives_the_same_record_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +66,8 @@ def test_a_library_s_attack_gives_the_same_record_as_ours(monkeypatch: pytest.Mo
     x, y = inputs(5)
     target, clean = InProcessTarget(half_space()), InProcessTarget(half_space())
     np.random.seed(0)
-    before = np.random.get_state()[1].copy()  # type: ignore[index]
+    random.seed(0)
+    before, plain = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
 
     def run(seed: int) -> Any:
         return cross_check(
@@ -88,6 +90,7 @@ def test_a_library_s_attack_gives_the_same_record_as_ours(monkeypatch: pytest.Mo
     assert run(1).outcomes == result.outcomes
     assert run(2).outcomes != result.outcomes
     assert np.array_equal(np.random.get_state()[1], before)  # type: ignore[index]
+    assert random.getstate() == plain
 
 
 def test_a_refusal_ends_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.emulate.text_world import small, stage
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.attacks import attack_kinds
-from threatmatrix.emulate.attacks.text.asking import ask_all
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.attacks.text.fields import field_edit, field_search, stand_in
 from threatmatrix.emulate.attacks.text.good_words import word_append, word_insert, word_ranking
 from threatmatrix.emulate.attacks.text.insertion import Insertion, family_survey, insertion_choice, string_insert

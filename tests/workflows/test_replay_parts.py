@@ -93,7 +93,8 @@ def test_an_attack_passes_beyond_chance_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "adaptive", "mitigated"), [(2, 3, True), (2, None, True), (2, 50, False), (50, 3, False), (54, 54, False), (40, 40, True)]
+    ("after", "adaptive", "mitigated"),
+    [(2, 3, True), (2, None, True), (2, 50, False), (50, 3, False), (54, 54, False), (40, 40, True)],
 )
 def test_mitigated_is_for_the_adaptive_attacker_as_well(after: int, adaptive: int | None, mitigated: bool) -> None:
     assert row(55, after, adaptive).mitigated is mitigated
