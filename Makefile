@@ -7,6 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: run test test-convert coverage replays nightly check bench bench-attacks bench-engine bench-telemetry clean
 .DELETE_ON_ERROR:
 
+# The tests have a worker for each core: further threads in NumPy would only wait for one another.
+test coverage replays nightly: export OMP_NUM_THREADS := 1
+test coverage replays nightly: export OPENBLAS_NUM_THREADS := 1
+
 run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
 

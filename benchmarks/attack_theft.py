@@ -1,27 +1,41 @@
-"""Theft of a model, own beside ART's: the same victim, the same inputs to choose from, the same number of answers."""
+"""Theft of a model, own beside ART's: the same victim, the same inputs to choose from, the same number of answers.
+
+ART brings the way of asking and leaves the training to who uses it. Its thieves train as ours do, so that what a row
+compares is what was asked and what was made of the answers.
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from benchmarks.attack_world import World
-from threatmatrix.emulate.reference.digits import Part
+from benchmarks.attack_world import World, share
+from threatmatrix.emulate.attacks.extraction.trainer import Training, train_mlp
 from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.target import FloatArray
 from threatmatrix.emulate.targets import InProcessTarget
+from threatmatrix.model.evidence import Rate
 from threatmatrix.model.matrix import Procedure, ProcedureStep
+from threatmatrix.remediate.compare import rate, wilson
 
 BUDGET = 400
-OWN = ("in_distribution", "active", "jacobian_augmentation", "random_queries")
-ART = ("CopycatCNN", "KnockoffNets", "FunctionallyEquivalentExtraction")
+THEFTS = (
+    ("labels", "in_distribution", "CopycatCNN"),
+    ("labels", "active", ""),
+    ("labels", "jacobian_augmentation", ""),
+    ("labels", "random_queries", ""),
+    ("scores", "in_distribution", "KnockoffNets"),
+    ("scores", "active", ""),
+    ("scores", "jacobian_augmentation", ""),
+    ("scores", "random_queries", ""),
+    ("scores", "", "FunctionallyEquivalentExtraction"),
+)
+"""What the victim gives away, our way of asking, ART's."""
 HIDDEN = 128
 MOST = 50_000
 
@@ -34,15 +48,15 @@ def _procedure(use: str, access: str) -> Procedure:
     )  # fmt: skip
 
 
-def own(world: World, use: str, access: str, seed: int) -> tuple[float, int]:
-    """Fidelity on the samples, and what was asked."""
-    held = {"public": Samples(world.own.x, world.own.y)}
-    target = InProcessTarget(world.model, gives_scores=access == "score")
+def own(world: World, use: str, answers: str, seed: int, variant: str = "plain") -> tuple[Rate, int]:
+    """Fidelity on the held-out digits, and what was asked."""
+    target = InProcessTarget(world.model, gives_scores=answers == "scores")
     result = run_procedure(
-        _procedure(use, access), target, world.x, world.y, seed=seed, confirm_target=world.target(),
-        hands=Hands(held=held),
+        _procedure(use, answers.removesuffix("s")), target, world.held_out.x, world.held_out.y, seed=seed,
+        variant=variant, confirm_target=world.target(),
+        hands=Hands(held={"public": Samples(world.own.x, world.own.y)}),
     )  # fmt: skip
-    return result.figures["fidelity"], result.queries
+    return rate(result.outcomes), target.queries
 
 
 class Counted:
@@ -59,65 +73,57 @@ class Counted:
 
 
 def _thief(world: World, seed: int) -> Any:
-    """A network that ART can train: what its thefts ask of a thief, over scikit-learn's."""
-    network = import_module("sklearn.neural_network")
+    """A network that ART can train: what its thefts ask of a thief, over our trainer."""
     classification = import_module("art.estimators.classification")
 
     class Thief(classification.BlackBoxClassifierNeuralNetwork):  # type: ignore[misc, name-defined]
         def fit(self, x: FloatArray, y: FloatArray, **how: Any) -> None:
             del how
-            self.net = network.MLPClassifier((HIDDEN,), alpha=1e-3, max_iter=300, random_state=seed)
-            self.net.fit(x, np.argmax(y, axis=1))
+            rows = np.asarray(x, dtype=np.float64)
+            self.net = train_mlp(rows, y, Training(hidden=(HIDDEN,)), np.random.default_rng(seed))
 
         def predict(self, x: FloatArray, **how: Any) -> FloatArray:
             del how
-            out = np.zeros((len(x), world.model.classes))
-            out[:, self.net.classes_] = self.net.predict_proba(x)
-            return out
+            return self.net.scores(np.asarray(x, dtype=np.float64))
 
     return Thief(lambda rows: rows, (world.model.inputs,), world.model.classes, clip_values=(0.0, 1.0))
 
 
-def art(world: World, use: str, seed: int) -> tuple[float, int]:
-    """Fidelity on the samples, and what was asked; raises what ART raises."""
-    counted = Counted(world)
+def art(world: World, use: str, answers: str, seed: int) -> tuple[Rate, int]:
+    """Fidelity on the held-out digits, and what was asked; raises what ART raises."""
     classification, extraction = import_module("art.estimators.classification"), import_module("art.attacks.extraction")
+    counted = Counted(world)
     victim = classification.BlackBoxClassifierNeuralNetwork(
         counted, (world.model.inputs,), world.model.classes, clip_values=(0.0, 1.0)
     )
     np.random.seed(seed)  # ART draws from it
-    pool = _pool(world.own, seed)
+    pool = world.own.x[np.random.default_rng(seed).permutation(len(world.own))][:BUDGET]
     if use == "FunctionallyEquivalentExtraction":
         stolen = extraction.FunctionallyEquivalentExtraction(victim, num_neurons=HIDDEN).extract(pool)
     else:
-        kind = getattr(extraction, use)
-        more = {"sampling_strategy": "random"} if use == "KnockoffNets" else {}
-        attack = kind(victim, batch_size_fit=32, batch_size_query=50, nb_epochs=10, nb_stolen=BUDGET, **more)
+        more = {"use_probability": True} if answers == "scores" else {}
+        attack = getattr(extraction, use)(victim, batch_size_fit=64, batch_size_query=50, nb_stolen=BUDGET, **more)
         stolen = attack.extract(pool, thieved_classifier=_thief(world, seed))
-    labels = np.argmax(stolen.predict(world.x), axis=1)
-    return float(np.mean(labels == np.argmax(world.model.scores(world.x), axis=1))), counted.queries
+    labels = np.argmax(stolen.predict(world.held_out.x), axis=1)
+    theirs = np.argmax(world.model.scores(world.held_out.x), axis=1)
+    return wilson(int(np.count_nonzero(labels == theirs)), len(theirs)), counted.queries
 
 
-def _pool(own: Part, seed: int) -> FloatArray:
-    return own.x[np.random.default_rng(seed).permutation(len(own))][:BUDGET]
-
-
-def thefts(world: World, seed: int) -> Iterator[str]:
-    """A line for each theft."""
-    ways: list[tuple[str, str, Callable[[], tuple[float, int]]]] = [
-        ("own", f"{use}, {access}s", partial(own, world, use, access, seed))
-        for use in OWN
-        for access in ("label", "score")
-    ]
-    ways += [("ART", use, partial(art, world, use, seed)) for use in ART]
-    for hand, name, way in ways:
+def theft(world: World, answers: str, way: str, library: str, seed: int) -> str:
+    """One line: ours, ART's, and the control, which learns from the same answers handed out by lot."""
+    cells = []
+    for use, steal in ((way, own), (library, art)):
         started = time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                fidelity, asked = way()
+                found = steal(world, use, answers, seed) if use else None
         except Exception as error:  # noqa: BLE001 - whatever a library raises is its result
-            yield f"{world.name:8} theft  {hand} {name:34} does not work: {type(error).__name__}: {str(error)[:60]}"
+            cells.append(f"{use} does not work: {type(error).__name__}: {str(error)[:60]}")
             continue
         seconds = time.process_time() - started
-        yield f"{world.name:8} theft  {hand} {name:34} fidelity {fidelity:.2f} @{asked:5} {seconds:5.1f}s"
+        named = f"{use}: " if steal is art else ""
+        cells.append("–" if found is None else f"{named}{share(found[0])} @{found[1]:4} {seconds:5.1f}s")
+    if way:
+        cells.append(f"control {share(own(world, way, answers, seed, 'random-control')[0])}")
+    return f"{way or '–':22} {answers:7} {world.name:8} " + "   ".join(f"{text:31}" for text in cells).rstrip()

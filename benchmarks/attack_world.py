@@ -11,6 +11,7 @@ from threatmatrix.emulate.confirm import choose_samples
 from threatmatrix.emulate.reference.digits import Part, load_splits, train_product
 from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.emulate.targets import InProcessTarget
+from threatmatrix.model.evidence import Rate
 from threatmatrix.model.matrix import Procedure, ProcedureStep
 
 THRESHOLDS = {"l2": 1.0, "linf": 0.15}
@@ -58,6 +59,7 @@ class World:
     x: FloatArray
     y: IntArray
     own: Part  # digits that are neither attacked nor trained on: what a thief has
+    held_out: Part  # digits that neither the model nor a thief has seen: what fidelity is measured on
 
     def target(self) -> InProcessTarget:
         return InProcessTarget(self.model)
@@ -69,12 +71,20 @@ def worlds(seed: int, n: int) -> list[World]:
 
     splits = load_splits(seed)
     forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=1).fit(splits.product.x, splits.product.y)
+    unseen = [splits.calibration, splits.honest, splits.attacker]
+    held_out = Part(np.concatenate([part.x for part in unseen]), np.concatenate([part.y for part in unseen]))
     made = []
     for name, model in (("network", train_product(splits, seed)), ("forest", Forest(forest))):
         target = InProcessTarget(model)
         chosen = choose_samples(target, splits.attacker.x, splits.attacker.y, n, seed=seed)
-        made.append(World(name, model, splits.attacker.x[chosen], splits.attacker.y[chosen], splits.base))
+        made.append(World(name, model, splits.attacker.x[chosen], splits.attacker.y[chosen], splits.base, held_out))
     return made
+
+
+def share(rate: Rate) -> str:
+    """``.90 [.80–.95]``."""
+    value, low, high = (f"{number:.2f}".removeprefix("0") for number in (rate.value, rate.low, rate.high))
+    return f"{value} [{low}–{high}]"
 
 
 def procedure(use: str, norm: str, budget: int) -> Procedure:

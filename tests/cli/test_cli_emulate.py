@@ -63,10 +63,12 @@ def test_a_dry_run_multiplies_out_and_leaves_nothing(cli: Cli, place: Path) -> N
         )
     )
     assert [(line["variant"], line["attack"]) for line in planned["lines"]] == [
+        ("before the attack", 0),
         ("plain", 2000),
         ("random-control", 2000),
     ]
-    assert planned["max_queries"] == 2 * (10 * 200 + 10 * 5)
+    looks = planned["lines"][0]["confirmation"]
+    assert planned["max_queries"] == 2 * (10 * 200 + 10 * 5) + looks
     assert list(place.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from tests.docs.shown import PAGES, ROOT, Block, Command, blocks, commands, name
 
 REPLAY = "threatmatrix replay microsoft-edge-ai"
 EXECUTED = ("README.md", "CONTRIBUTING.md", "docs/guides/")
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 INCIDENT = re.compile(r"\binc-[0-9a-f]{12}\b")
 SHOWN = [
     page for page in PAGES

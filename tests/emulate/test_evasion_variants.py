@@ -149,8 +149,9 @@ def test_delay_lets_the_targets_own_time_pass_before_each_query() -> None:
     target, job = asked("adaptive-delay+averaged", [Query(x), Query(x), Query(x)])
     assert target.waited == [DELAY_SECONDS] * 3
     assert job.spent == 9
+    target.pause = None  # type: ignore[method-assign, assignment]
     with pytest.raises(UsageError, match="delay"):
-        Driver(InProcessTarget(half_space()), parse_variant("adaptive-delay"), want_scores=False, pool=x)
+        Driver(target, parse_variant("adaptive-delay"), want_scores=False, pool=x)
 
 
 def test_noise_is_for_numbers() -> None:

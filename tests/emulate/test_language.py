@@ -114,6 +114,7 @@ def test_a_reference_is_the_same_for_the_same_seed(translator: Reference) -> Non
     assert list(again.attacker.x) == list(translator.attacker.x)
     assert again.known["test_set"] == translator.known["test_set"]
     assert set(translator.attacker.x).isdisjoint(translator.calibration)
+    assert set(translator.attacker.x).isdisjoint(translator.known["public_texts"])
 
 
 @pytest.mark.parametrize("name", ["translator", "language_model"])

@@ -94,6 +94,17 @@ def test_phishing_is_told_well_enough_and_its_parts_share_no_row() -> None:
     assert sizes == [500, 150, 150]
     assert len(reference.attacker) >= 60
     assert set(reference.attacker.y.tolist()) == {1}
+    learnt, reported, usual, attacked = (
+        {row.tobytes() for row in x}
+        for x in (
+            reference.known["corpus"].x,
+            reference.known["reports"].x,
+            reference.calibration,
+            reference.attacker.x,
+        )
+    )
+    assert not attacked & (learnt | reported | usual)
+    assert not learnt & reported
 
 
 @pytest.mark.parametrize("name", SMALL)

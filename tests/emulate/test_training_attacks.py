@@ -76,7 +76,7 @@ def test_a_crowd_teaches_a_model_to_let_phishing_pass_and_chance_does_not() -> N
     steps = [figures[name] for name in ("fnr_before", "fnr_after_10", "fnr_after_20", "fnr_after_40")]
     assert steps == sorted(steps)
     assert before(poisoned) == figures["fnr_before"] < 0.25
-    assert rate(poisoned) == figures["fnr_after"] > 0.8
+    assert rate(poisoned) == figures["fnr_after"] > 0.7
     assert sum(outcome.queries for outcome in poisoned.outcomes) == figures["reports"] + len(reference.attacker)
 
     public = run("public_mistakes", stage_of(reference, held | dict(poisoned.holds)))

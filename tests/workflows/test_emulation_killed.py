@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,86 +16,62 @@ import numpy as np
 import pytest
 
 from threatmatrix.emulate.reference import build_reference
+from threatmatrix.emulate.reference.base import Reference
+from threatmatrix.knowledge import load_library
+from threatmatrix.workflows.emulation import clean_up, find, served
+from threatmatrix.workflows.home import Home
 
 SEED = 3
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "threatmatrix",
-        "--home",
-        str(tmp_path_factory.mktemp("served")),
-        "emulate",
-        "serve",
-    ]
-    with subprocess.Popen(
-        [*command, "phishing", "--port", "0", "--seed", str(SEED)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        target = process.stdout.readline().strip()
-        assert target.startswith("oip:http://127.0.0.1:"), target
-        yield target
-        process.send_signal(signal.SIGINT)
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Served by a process of its own: what it has learnt outlives whoever taught it."""
+    with served("phishing", SEED, tmp_path_factory.mktemp("served")) as address:
+        yield f"{address}/v2/models/phishing"
 
 
-def answers(target: str, rows: np.ndarray) -> bytes:
+def answers(url: str, rows: np.ndarray) -> bytes:
     """Everything that the model says, to the last digit."""
-    url = target.removeprefix("oip:")
     tensor = {"name": "input", "shape": list(rows.shape), "datatype": "FP64", "data": rows.ravel().tolist()}
     request = urllib.request.Request(f"{url}/infer", json.dumps({"inputs": [tensor]}).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.dumps(json.loads(answer.read())["outputs"]).encode()
 
 
-def test_a_killed_poisoning_is_taken_back(served: str, tmp_path: Path) -> None:
-    reference = build_reference("phishing", SEED)
+def attack(url: str, reference: Reference, folder: Path) -> subprocess.Popen[bytes]:
+    """``emulate run`` of a poisoning, on its way."""
     reports = reference.known["reports"]
-    np.savez(tmp_path / "mine.npz", x=reference.attacker.x, y=reference.attacker.y)
-    np.savez(tmp_path / "reports.npz", x=reports.x, y=reports.y)
-    (tmp_path / "scope.yaml").write_text(
+    np.savez(folder / "mine.npz", x=reference.attacker.x, y=reference.attacker.y)
+    np.savez(folder / "reports.npz", x=reports.x, y=reports.y)
+    (folder / "scope.yaml").write_text(
         "owner: Ada\nexpires: 2999-01-01\nhosts: [127.0.0.1]\nmodels: [phishing]\ntechniques: [data-poisoning]\n"
         "max_queries: 100000\nrps: 100000\n"
     )
-    before = answers(served, reference.calibration)
-    program = [sys.executable, "-m", "threatmatrix", "--home", "home"]
-    run = [*program, "emulate", "run", "feedback-poisoning", "--target", served, "--scope", "scope.yaml"]
-    run += [
-        "--samples-file",
-        "mine.npz",
-        "--input",
-        "reports=reports.npz",
-        "--input",
-        f"taught={reference.known['taught']}",
-    ]
-    attack = subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    folder = tmp_path / "home/emulations/feedback-poisoning-1"
+    run = [sys.executable, "-m", "threatmatrix", "--home", "home", "emulate", "run", "feedback-poisoning"]
+    run += ["--target", f"oip:{url}", "--scope", "scope.yaml", "--samples-file", "mine.npz"]
+    run += ["--input", "reports=reports.npz", "--input", f"taught={reference.known['taught']}"]
+    return subprocess.Popen(run, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_killed_poisoning_is_taken_back(url: str, tmp_path: Path) -> None:
+    reference = build_reference("phishing", SEED)
+    before = answers(url, reference.calibration)
+    process = attack(url, reference, tmp_path)
+    journal = tmp_path / "home/emulations/feedback-poisoning-1/journal.jsonl"
     deadline = time.monotonic() + 60
-    while attack.poll() is None and time.monotonic() < deadline:
-        journal = folder / "journal.jsonl"
+    while process.poll() is None and time.monotonic() < deadline:
         if journal.exists() and journal.read_text().count('"acted"') >= 3:
             break
         time.sleep(0.02)
-    os.kill(attack.pid, signal.SIGKILL)
-    attack.wait()
-    assert answers(served, reference.calibration) != before, "it was killed with lies in the model"
-    status = subprocess.run(
-        [*program, "emulate", "status", "--format", "json"], cwd=tmp_path, capture_output=True, check=True
-    )
-    (open_one,) = json.loads(status.stdout)
-    assert open_one["state"] == "detonating"
-    assert open_one["pending"] >= 3
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert answers(url, reference.calibration) != before, "it was killed with lies in the model"
+    home, library = Home(tmp_path / "home"), load_library()
+    killed = find(home, "feedback-poisoning-1")
+    assert killed.state == "detonating"
+    assert killed.pending >= 3
     for _ in range(2):  # doing it twice is doing it once
-        done = subprocess.run(
-            [*program, "emulate", "clean-up", open_one["name"]], cwd=tmp_path, capture_output=True, check=True
-        )
-        assert b"taken back" in done.stdout
-        assert answers(served, reference.calibration) == before
-    assert not re.search(
-        r'"(acted|undone)"', (folder / "journal.jsonl").read_text() if (folder / "journal.jsonl").exists() else ""
-    )
+        assert clean_up(find(home, killed.name), library).done
+        assert answers(url, reference.calibration) == before
+    assert (find(home, killed.name).state, find(home, killed.name).pending) == ("clean", 0)

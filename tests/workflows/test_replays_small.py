@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -11,6 +13,7 @@ from threatmatrix.knowledge import load_library
 from threatmatrix.model.errors import ScopeError
 from threatmatrix.model.matrix import ReplaySpec
 from threatmatrix.workflows.home import Home
+from threatmatrix.workflows.reference_server import Host, Server
 from threatmatrix.workflows.replay import CaseRow, plan, replay, replayable
 
 LIBRARY = load_library()
@@ -82,3 +85,33 @@ def test_a_scope_that_does_not_reach_is_refused_before_anything_is_made(tmp_path
     with pytest.raises(ScopeError, match="techniques"):
         replay(planned, Home(tmp_path / "home"), LIBRARY, seed=1, scope_file=scope, progress=Silent(), now=NOW)
     assert not (tmp_path / "home").exists()
+
+
+def test_what_a_model_learns_in_one_scene_it_does_not_know_in_the_next(tmp_path: Path) -> None:
+    rows = [0.0] * 9 + [1.0] * 9
+    body = {"inputs": [{"name": "input", "shape": [2, 9], "datatype": "FP64", "data": rows}]}
+    lies = {**body, "labels": [0, 0]}
+
+    def told(url: str, verb: str, content: object) -> list[float]:
+        headers = {"content-type": "application/json", "x-event-time": str(1_767_600_000_000_000)}
+        request = Request(f"{url}/v2/models/phishing/{verb}", json.dumps(content).encode(), headers)
+        with urlopen(request) as response:
+            outputs = json.load(response).get("outputs", [])
+        return [value for output in outputs if output["name"] == "scores" for value in output["data"]]
+
+    def serving(host: Host, name: str) -> Server:
+        app = {"reference": "phishing", "seed": 1, "params": {}}
+        log, policy = tmp_path / f"{name}.jsonl", tmp_path / f"{name}.json"
+        return Server(
+            name="phishing", app=app, log=log, policy=policy, secret=b"s" * 32, accounts={}, seed=1, host=host
+        )
+
+    with Host(tmp_path / "server.txt") as host:
+        with serving(host, "first") as first, serving(host, "beside") as beside:
+            before = told(first.url, "infer", body)
+            for _ in range(20):
+                told(first.url, "feedback", lies)
+            assert told(first.url, "infer", body) != before
+            assert told(beside.url, "infer", body) == before
+        with serving(host, "next") as after:
+            assert told(after.url, "infer", body) == before

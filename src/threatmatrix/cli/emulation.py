@@ -107,16 +107,18 @@ def run(
         str, typer.Option("--furnishing", help="Of the artefact store beside reference:digits: service or recognition.")
     ] = "service",
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the target as the attack left it; clean up later.")
+        bool, typer.Option("--keep", help="Leave the target as the attack left it; `emulate clean-up` takes it back.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the upper bound of queries; send nothing.")] = False,
     output_format: Format = TableOrJson.table,
 ) -> None:
     """Attack a target, beside a random control at equal cost, confirm by fresh queries, clean up, keep the evidence.
 
-    Leaves with 1 where an attack does not beat its random control.
+    Leaves with 1 where an attack does not beat its random control. A file STOP in the run's folder
+    (emulations/<name> under --home) stops it at once; Ctrl-C stops it and takes back what it changed.
     """
     from threatmatrix.cli.emulation_tables import show_emulation, show_query_plan
+    from threatmatrix.cli.printing import warn
     from threatmatrix.workflows import emulation
     from threatmatrix.workflows.target_files import read_target
 
@@ -149,7 +151,11 @@ def run(
         if dry_run:
             show_query_plan(prepared.plan.queries, as_json=as_json)
             return
-        report = emulation.emulate(prepared, settings.open_home(), library, progress=shown, now=now)
+        try:
+            report = emulation.emulate(prepared, settings.open_home(), library, progress=shown, now=now)
+        except KeyboardInterrupt:
+            warn("stopped; `threatmatrix emulate status` says whether something is still to be taken back")
+            raise
     show_emulation(report, library, as_json=as_json)
     if not all(each.worked for each in report.procedures):
         raise typer.Exit(1)
@@ -170,13 +176,16 @@ def clean_up(
     name: Annotated[str, typer.Argument(help="The emulation, as `emulate status` names it.")],
     output_format: Format = TableOrJson.table,
 ) -> None:
-    """Take back everything that an emulation changed, however it ended; leaves with 1 where something is left."""
+    """Take back everything that an emulation changed, however it ended; leaves with 1 where something is left.
+
+    Works after the scope's end too, as long as the scope still lists the target.
+    """
     from threatmatrix.cli.emulation_tables import show_clean_up
     from threatmatrix.workflows import emulation
 
     settings = settings_of(ctx)
     found = emulation.find(settings.open_home(), name)
-    came = emulation.clean_up(found, settings.load_library(), now=time.time_ns() // 1000)
+    came = emulation.clean_up(found, settings.load_library())
     show_clean_up(found.name, came, as_json=output_format is TableOrJson.json)
     if not came.done:
         raise typer.Exit(1)

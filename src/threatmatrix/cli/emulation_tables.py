@@ -170,6 +170,8 @@ def show_emulation(report: EmulationReport, library: Library, *, as_json: bool) 
         if each.attacked_vs_control is not None:
             gap = each.attacked_vs_control
             verdict = "beyond chance" if each.worked else "not beyond chance"
+            if each.attacked.confirmed.n == 1:
+                verdict = "one try each, and no interval can tell more"
             console.print(
                 f"attacked − random control {gap.difference:+.2f} [{gap.low:+.2f} to {gap.high:+.2f}]: {verdict}"
             )
@@ -197,6 +199,8 @@ def show_states(found: Sequence[EmulationState], *, as_json: bool) -> None:
     for each in found:
         made.add_row(each.name, safe(each.about.target), each.state, str(each.pending))
     out().print(made)
+    if any(each.pending and each.state != "running" for each in found):
+        out().print("`threatmatrix emulate clean-up NAME` takes it back", style="dim")
 
 
 def show_clean_up(name: str, came: CleanUp, *, as_json: bool) -> None:

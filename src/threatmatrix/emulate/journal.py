@@ -80,9 +80,14 @@ class Journal:
         """All changes, in their order."""
         return tuple(self._changes.values())
 
-    def pending(self, phase: str | None = None) -> tuple[Change, ...]:
-        """What is not undone yet, of one phase or of all, the newest first: the order in which to undo."""
-        return tuple(c for c in reversed(self.changes) if not c.undone and phase in (None, c.phase))
+    def pending(self, phase: str | None = None, *, since: int = 0) -> tuple[Change, ...]:
+        """What is not undone yet, of one phase or of all, the newest first: the order in which to undo.
+
+        ``since``: only what came after that many changes.
+        """
+        return tuple(
+            c for c in reversed(self.changes) if not c.undone and phase in (None, c.phase) and c.number > since
+        )
 
     def intend(self, kind: str, **where: Any) -> int:
         """Write down a change that is about to be made, and return its number. Returns when it is on the disk."""

@@ -26,6 +26,8 @@ class QueryLedger:
     rps: float | None = None
     seconds: float | None = None
     spent: int = 0
+    failed: bool = False  # a client has stopped: a 5xx, a lost connection
+    taken_back: int = 0  # rows of taking back: counted, and held against no budget
     _next: float = field(default=0.0, init=False, repr=False, compare=False)
     _began: float | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -60,6 +62,14 @@ class QueryLedger:
         """Charge rows; raises BudgetExhausted, and charges nothing, where they do not fit or the time is up."""
         self.afford(rows)
         self.spent += rows
+
+    def outlast(self, seconds: float) -> None:
+        """Raises BudgetExhausted where the wall time ends before so many seconds have passed."""
+        if seconds >= self.seconds_left:
+            raise BudgetExhausted(
+                f"waiting {seconds:g} seconds would outlast the {self.seconds:g} seconds of wall time",
+                hint="Allow more seconds, or leave the variant out that waits",
+            )
 
     def keep_rate(self, rps: float) -> None:
         """Keep to ``rps`` requests a second, unless the rate is lower already."""

@@ -37,7 +37,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,6 +56,8 @@ State = Literal["clean", "warming", "warm", "detonating", "detonated", "revertin
 
 _FILE, _LOCK = "state.json", "lock"
 _FORMAT = 1
+_TRIES, _BETWEEN = 5, 0.02
+"""How often the lock is asked for, and the seconds in between: who only looks holds it for less."""
 _MAY_DETONATE = ("clean", "warm", "reverted")
 
 
@@ -103,16 +106,26 @@ class Lifecycle:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"{folder}: another process is emulating here", hint="Wait until it ends") from None
+            if not _locked(lock, fcntl.LOCK_EX, tries=_TRIES):
+                raise UsageError(f"{folder}: another process is emulating here", hint="Wait until it ends")
             life = cls(folder, lock, _read(folder / _FILE))
             life._claim(procedure, target)
         except BaseException:
             os.close(lock)
             raise
         return life
+
+    @staticmethod
+    def look(folder: Path) -> State | Literal["running"]:
+        """The state, for somebody who only asks: nothing is opened, made or held up. Raises FormatError."""
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return _read(folder / _FILE).state
+        try:
+            return _read(folder / _FILE).state if _locked(lock, fcntl.LOCK_SH) else "running"
+        finally:
+            os.close(lock)
 
     def _claim(self, procedure: str, target: str) -> None:
         record = self._record
@@ -181,12 +194,15 @@ class Lifecycle:
         yield self.journal
         self._turn("detonated")
 
-    def revert(self, undoers: Mapping[str, Undoer]) -> CleanUp:
-        """Take back what detonations changed. Raises UsageError where nothing has begun."""
+    def revert(self, undoers: Mapping[str, Undoer], *, since: int = 0) -> CleanUp:
+        """Take back what detonations changed. Raises UsageError where nothing has begun.
+
+        ``since``: only the changes after that many of the journal's; what came before is somebody else's foundation.
+        """
         if self.state == "clean" and not self.journal.pending():
             raise self._refusal("reverted")
         self._turn("reverting")
-        done = self._undo(undoers, "detonate")
+        done = self._undo(undoers, self.journal.pending("detonate", since=since))
         if done.done:
             self._turn("reverted")
         return done
@@ -198,7 +214,7 @@ class Lifecycle:
         lies below it; the others are taken back all the same, and the state stays ``cleaning``.
         """
         self._turn("cleaning")
-        done = self._undo(undoers, None)
+        done = self._undo(undoers, self.journal.pending())
         if done.done:
             if not done.changed:  # a copy of what somebody else changed may still be wanted
                 self.journal.clear()
@@ -206,11 +222,11 @@ class Lifecycle:
             self._turn("clean")
         return done
 
-    def _undo(self, undoers: Mapping[str, Undoer], phase: str | None) -> CleanUp:
+    def _undo(self, undoers: Mapping[str, Undoer], changes: Sequence[Change]) -> CleanUp:
         counts = {"undone": 0, "nothing": 0}
         changed, failed = [], []
         stuck: set[str] = set()  # places where a newer change stays: the older ones below it have to wait
-        for change in self.journal.pending(phase):
+        for change in changes:
             if _place(change) in stuck:
                 failed.append(f"{_named(change)}: waits for a newer change to be undone")
                 continue
@@ -239,6 +255,19 @@ class Lifecycle:
         name = self.procedure or "the emulation"
         hint = "Nothing was begun" if what == "reverted" else "Clean it up first"
         return UsageError(f"{self.folder}: {name} is {state} and cannot be {what}", hint=hint)
+
+
+def _locked(lock: int, how: int, *, tries: int = 1) -> bool:
+    """Try more than once where somebody may only be looking."""
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left:
+                time.sleep(_BETWEEN)
+        else:
+            return True
+    return False
 
 
 def _place(change: Change) -> str:

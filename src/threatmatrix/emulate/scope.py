@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -9,7 +10,10 @@ from urllib.parse import urlsplit
 from threatmatrix.model.errors import ScopeError
 from threatmatrix.model.system import Scope
 
-__all__ = ["check", "is_loopback"]
+__all__ = ["check", "is_loopback", "to_take_back"]
+
+
+_NO_END = 2**63 - 1
 
 
 def check(scope: Scope, host: str, model: str, technique: str, now: int) -> None:
@@ -31,6 +35,15 @@ def check(scope: Scope, host: str, model: str, technique: str, now: int) -> None
             f"{file}: {name} is not loopback, and allow_remote is not set",
             hint="Set allow_remote: true only for hosts that you own or may attack",
         )
+
+
+def to_take_back(scope: Scope) -> Scope:
+    """The same scope without its end, for a client that only takes back what was changed while it held.
+
+    Leaving a target changed because a date has passed would harm its owner more than the few requests that mend it.
+    Host, model and technique still have to be listed.
+    """
+    return replace(scope, expires=_NO_END)
 
 
 def _listed(file: str, key: str, value: str, allowed: tuple[str, ...]) -> None:

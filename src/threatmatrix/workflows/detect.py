@@ -56,10 +56,26 @@ def build_session(
     ``lateness`` (µs): how late an event may come and still be counted (default: the longest timespan of a rule).
     ``rules``: the library's, compiled already, with suppressions besides its own.
     """
-    rules = rules or compile_library(library)
+    rules = rules or _compiled(library)
     techniques = library.techniques.values()
     monitors = [build_monitor(spec, t.slug, calibrations) for t in techniques for spec in t.monitors]
     return Session(RuleEngine(rules, lateness=lateness), monitors), tuple(rules.refused)
+
+
+_LAST: list[tuple[Library, RuleSet]] = []
+
+
+def _compiled(library: Library) -> RuleSet:
+    """The library's rules; compiled once for sessions that are made one after the other, as a replay makes them.
+
+    It takes a second, a library never changes, and no session changes a rule set.
+    """
+    for known, rules in _LAST:
+        if known is library:
+            return rules
+    rules = compile_library(library)
+    _LAST[:] = [(library, rules)]
+    return rules
 
 
 def detect(

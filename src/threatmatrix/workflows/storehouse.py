@@ -13,7 +13,7 @@ from threatmatrix.emulate.targets.http import Conduct
 from threatmatrix.emulate.targets.store_client import StoreClient
 from threatmatrix.model.errors import UsageError
 from threatmatrix.model.system import Scope
-from threatmatrix.workflows.reference_server import Server
+from threatmatrix.workflows.reference_server import Host, Server
 
 __all__ = ["STORE", "Storehouse"]
 
@@ -25,7 +25,7 @@ class Storehouse:
     """A furnished store. ``logs``: what its audit trail and its front door say, each with its reader.
 
     Serve it with :meth:`open`; the stack closes it. ``furnished.known``: what the attacker holds of it beforehand.
-    ``replayed``: event time and addresses are what clients say.
+    ``replayed``: event time and addresses are what clients say. ``host``: the process that serves it; None: its own.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Storehouse:
         secret: bytes,
         policy: Path,
         replayed: bool,
+        host: Host | None = None,
     ) -> None:
         if reference.weights is None or reference.training is None:
             raise UsageError(
@@ -65,6 +66,7 @@ class Storehouse:
             accounts=principals(config, self.furnished.credentials),
             seed=server_seed,
             replayed=replayed,
+            host=host,
         )
         self._last: StoreClient | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import warnings
 from collections.abc import Iterator
@@ -49,8 +50,10 @@ def cross_check(
     """Carry out a procedure's last step by a library: same samples (n rows), norm, threshold and budget for each.
 
     The result's variant is ``crosscheck-art`` or ``crosscheck-foolbox``. A library stops at the first point within the
-    threshold that the target gets wrong, as ours do, and at the budget. The libraries draw from NumPy's global
-    generator: it is seeded by (seed, index) for each sample and put back afterwards.
+    threshold that the target gets wrong, as ours do, and at the budget. The libraries draw from the global generators
+    of NumPy and of Python: both are seeded by (seed, index) for each sample and put back afterwards.
+    The start of ART's HopSkipJump and Boundary is drawn from a third one, which nobody can seed: theirs differ a little
+    from run to run.
 
     Raises UnknownNameError where the library has no such attack, MissingExtraError without ``[crosscheck]``, and what
     the target raises, except for a refusal: that ends the sample.
@@ -100,10 +103,13 @@ def _judged(meter: Meter, index: int, procedure: Procedure, target: Target, *, r
 
 @contextmanager
 def _global_draws(seed: list[int]) -> Iterator[None]:
-    """NumPy's global generator, seeded, and put back as it was."""
-    before = np.random.get_state()
-    np.random.seed(np.random.SeedSequence(seed).generate_state(4))
+    """The global generators of NumPy and of Python, seeded, and put back as they were."""
+    before, plain = np.random.get_state(), random.getstate()
+    words = np.random.SeedSequence(seed).generate_state(4)
+    np.random.seed(words)
+    random.seed(words.tobytes())
     try:
         yield
     finally:
         np.random.set_state(before)
+        random.setstate(plain)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.target import IntArray
+from threatmatrix.emulate.reference.base import Visit
+from threatmatrix.emulate.target import IntArray, Rows
 
-__all__ = ["SCRIPTS", "SECOND", "Call", "Caller", "callers", "calls"]
+__all__ = ["NETWORKS", "SCRIPTS", "SCRIPT_GAP", "SECOND", "Call", "Caller", "Users", "callers", "calls", "seeded_calls"]
 
 SECOND = 1_000_000
 SCRIPTS = ("python-requests/2.32.3", "python-httpx/0.28.1", "Go-http-client/2.0")
@@ -52,9 +53,11 @@ class Call:
     index: IntArray
 
 
-def callers(n: int, inputs: int, apps: Sequence[str], *, seed: int, scripted: int = 2) -> list[Caller]:
+def callers(
+    n: int, inputs: int, apps: Sequence[str], *, rng: np.random.Generator, scripted: int = 2,
+    scripts: Sequence[str] = SCRIPTS,
+) -> list[Caller]:  # fmt: skip
     """Make n callers over so many honest inputs; the first ``scripted`` of them are programs."""
-    rng = np.random.default_rng([seed, 0xCA11])
     made = []
     for number in range(n):
         script = number < scripted
@@ -63,7 +66,7 @@ def callers(n: int, inputs: int, apps: Sequence[str], *, seed: int, scripted: in
         made.append(
             Caller(
                 account=f"honest-{number + 1:02d}",
-                user_agent=SCRIPTS[number % len(SCRIPTS)] if script else apps[int(rng.integers(len(apps)))],
+                user_agent=scripts[number % len(scripts)] if script else apps[int(rng.integers(len(apps)))],
                 address=f"{NETWORKS[place % len(NETWORKS)]}.{HOSTS[place // len(NETWORKS)]}",
                 mean_gap=float(rng.uniform(SCRIPT_GAP + 0.5, 6.0)) if script else float(rng.uniform(5.0, 40.0)),
                 scripted=script,
@@ -74,9 +77,14 @@ def callers(n: int, inputs: int, apps: Sequence[str], *, seed: int, scripted: in
     return made
 
 
-def calls(crowd: Sequence[Caller], *, seed: int, most: int = 3) -> Iterator[Call]:
-    """Requests in order of time, without end; a person sends one input, or at times up to ``most``."""
-    rng = np.random.default_rng([seed, 0xCA12])
+def calls(
+    crowd: Sequence[Caller], *, rng: np.random.Generator, most: int = 3, several: float = 0.1, pause: float = 0.2
+) -> Iterator[Call]:
+    """Requests in order of time, without end.
+
+    A person sends one input, with the chance ``several`` up to ``most``. ``pause``: seconds that a program waits beyond
+    its own gap.
+    """
     last: dict[int, IntArray] = {}
     heap = [(int(rng.uniform(0, caller.mean_gap) * SECOND), number) for number, caller in enumerate(crowd)]
     heapq.heapify(heap)
@@ -85,8 +93,35 @@ def calls(crowd: Sequence[Caller], *, seed: int, most: int = 3) -> Iterator[Call
         caller = crowd[number]
         index = last.get(number)
         if index is None or rng.random() >= caller.again:
-            several = not caller.scripted and rng.random() < 0.1
-            index = last[number] = caller.choose(int(rng.integers(2, most + 1)) if several else 1, rng)
+            together = not caller.scripted and rng.random() < several
+            index = last[number] = caller.choose(int(rng.integers(2, most + 1)) if together else 1, rng)
         yield Call(at, caller, index)
-        gap = max(SCRIPT_GAP, rng.normal(caller.mean_gap, 0.2)) if caller.scripted else rng.exponential(caller.mean_gap)
-        heapq.heappush(heap, (at + int((0.2 + gap) * SECOND), number))
+        gap = (
+            pause + max(SCRIPT_GAP, rng.normal(caller.mean_gap, 0.2))
+            if caller.scripted
+            else 0.2 + rng.exponential(caller.mean_gap)
+        )
+        heapq.heappush(heap, (at + int(gap * SECOND), number))
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Honest users who send some of the rows, and teach nothing."""
+
+    rows: Rows
+    apps: tuple[str, ...]
+
+    def __call__(self, *, clients: int, seed: int) -> Iterator[Visit]:
+        """See ``Honest``: visits in order of time, without end."""
+        for call in seeded_calls(clients, len(self.rows), self.apps, seed=seed):
+            who = call.caller
+            yield Visit(
+                at=call.at, account=who.account, user_agent=who.user_agent, address=who.address,
+                rows=self.rows[call.index],
+            )  # fmt: skip
+
+
+def seeded_calls(clients: int, inputs: int, apps: Sequence[str], *, seed: int) -> Iterator[Call]:
+    """The requests of so many callers over so many honest inputs, all from one seed."""
+    crowd = callers(clients, inputs, apps, rng=np.random.default_rng([seed, 0xCA11]))
+    yield from calls(crowd, rng=np.random.default_rng([seed, 0xCA12]))

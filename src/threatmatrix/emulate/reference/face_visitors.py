@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from threatmatrix.emulate.reference.base import Visit
+from threatmatrix.emulate.reference.callers import Caller
 from threatmatrix.emulate.reference.face_drawing import draw, moments
 from threatmatrix.emulate.reference.face_takes import claims, live_takes
-from threatmatrix.emulate.reference.honest import HonestClient, honest_clients, honest_requests
+from threatmatrix.emulate.reference.honest import honest_clients, honest_requests
 from threatmatrix.emulate.target import FloatArray, IntArray
 
 __all__ = ["identification_visits", "verification_visits"]
@@ -52,18 +53,18 @@ def verification_visits(enrolled: FloatArray, frames: int, *, clients: int, seed
     last: dict[str, IntArray] = {}
     for at, client, _ in _requests(len(enrolled), TAXPAYERS, clients=clients, seed=seed):
         if client.account not in last or rng.random() >= AGAIN:
-            last[client.account] = rng.choice(client.pool, size=1)
+            last[client.account] = rng.choice(client.stock, size=1)
         person = last[client.account]
         rows = claims(live_takes(enrolled[person], frames, rng), person, len(enrolled))
         app = APPS[int(client.account[-2:]) % len(APPS)]
         yield Visit(at=at, account=client.account, user_agent=app, address=_address(client.account), rows=rows)
 
 
-def _requests(people: int, each: int, *, clients: int, seed: int) -> Iterator[tuple[int, HonestClient, IntArray]]:
+def _requests(people: int, each: int, *, clients: int, seed: int) -> Iterator[tuple[int, Caller, IntArray]]:
     """When, who asks, and about whom; every client knows so many of the people."""
     rng = np.random.default_rng([seed, 0xD02])
     who = [
-        replace(client, pool=rng.choice(people, size=min(each, people), replace=False).astype(np.int64))
+        replace(client, stock=rng.choice(people, size=min(each, people), replace=False).astype(np.int64))
         for client in honest_clients(clients, people, seed=seed)
     ]
     by_account = {client.account: client for client in who}

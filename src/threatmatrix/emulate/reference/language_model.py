@@ -18,15 +18,14 @@ attacker         240    pages that neither crawler found: the test sets
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 
 from threatmatrix.emulate.kneser_ney import END, START, NGramModel, Recipe, train_ngrams, words_of
-from threatmatrix.emulate.reference.base import ModelAnswer, Reference, Visit
-from threatmatrix.emulate.reference.callers import callers, calls
+from threatmatrix.emulate.reference.base import ModelAnswer, Reference
+from threatmatrix.emulate.reference.callers import Users
 from threatmatrix.emulate.reference.language_corpus import DOMAINS, Page, draw_pages
 from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.target import Rows, texts
@@ -73,19 +72,6 @@ class LanguageService:
         return " ".join(said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Users:
-    beginnings: Rows
-
-    def __call__(self, *, clients: int, seed: int) -> Iterator[Visit]:
-        for call in calls(callers(clients, len(self.beginnings), AGENTS, seed=seed), seed=seed):
-            who = call.caller
-            yield Visit(
-                at=call.at, account=who.account, user_agent=who.user_agent, address=who.address,
-                rows=self.beginnings[call.index],
-            )  # fmt: skip
-
-
 def build(seed: int, *, pages: int = 7000, tests: int = 240) -> Reference:
     """Write the web, crawl it, train. ``pages``: of the web; ``tests``: pages that nobody found."""
     rng = np.random.default_rng([seed, 0x6B72])
@@ -109,7 +95,7 @@ def build(seed: int, *, pages: int = 7000, tests: int = 240) -> Reference:
         model=model,
         calibration=texts(started[:250]),
         attacker=Samples(held_out, np.zeros(len(held_out), dtype=np.int64)),
-        honest=_Users(texts(started[250:])),
+        honest=Users(texts(started[250:]), AGENTS),
         accuracy=_guessed(model.model, unseen[tests : tests + 40]),
         known={
             "crawl": tuple((page.text, page.votes, page.domain) for page in others),

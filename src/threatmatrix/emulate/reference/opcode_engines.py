@@ -129,7 +129,8 @@ class Regression:
         self._weights = weights
 
     def probability(self, x: FloatArray) -> FloatArray:
-        assert self._weights is not None
+        if self._weights is None:
+            raise RuntimeError("an engine is asked before it has learnt anything")
         return _softmax(_with_one(x) @ self._weights)
 
 

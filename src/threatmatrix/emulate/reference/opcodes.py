@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from threatmatrix.emulate.reference.base import ModelAnswer, Reference, Visit
-from threatmatrix.emulate.reference.callers import callers, calls
+from threatmatrix.emulate.reference.callers import seeded_calls
 from threatmatrix.emulate.reference.opcode_engines import Pieces, View, coded, engines
 from threatmatrix.emulate.reference.opcode_programs import World
 from threatmatrix.emulate.stage import Samples
@@ -134,7 +134,7 @@ class _Users:
 
     def __call__(self, *, clients: int, seed: int) -> Iterator[Visit]:
         rng = np.random.default_rng([seed, 0x0C0E])
-        for call in calls(callers(clients, len(self.stock), APPS, seed=seed), seed=seed):
+        for call in seeded_calls(clients, len(self.stock), APPS, seed=seed):
             shared = not call.caller.scripted and rng.random() < self.shares
             yield Visit(
                 at=call.at, account=call.caller.account, user_agent=call.caller.user_agent,

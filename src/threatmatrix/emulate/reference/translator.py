@@ -19,13 +19,13 @@ public texts     12,000  English sentences that anybody has
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.reference.base import ModelAnswer, Reference, Visit
-from threatmatrix.emulate.reference.callers import callers, calls
+from threatmatrix.emulate.reference.base import ModelAnswer, Reference
+from threatmatrix.emulate.reference.callers import Users
 from threatmatrix.emulate.reference.translator_human import human_translation
 from threatmatrix.emulate.reference.translator_rules import translate
 from threatmatrix.emulate.reference.translator_text import draw_sentences, english
@@ -67,29 +67,13 @@ class TranslationService:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Users:
-    """People who translate sentences about a topic or two, and programs that translate a catalogue."""
-
-    sentences: Rows
-
-    def __call__(self, *, clients: int, seed: int) -> Iterator[Visit]:
-        crowd = callers(clients, len(self.sentences), AGENTS, seed=seed)
-        for call in calls(crowd, seed=seed):
-            who = call.caller
-            yield Visit(
-                at=call.at, account=who.account, user_agent=who.user_agent, address=who.address,
-                rows=self.sentences[call.index],
-            )  # fmt: skip
-
-
 def build(seed: int, *, tests: int = 400, public: int = 12_000) -> Reference:
     """Write the sentences. ``tests``: with a published translation; ``public``: sentences that anybody has."""
     rng = np.random.default_rng([seed, 0x7A45])
     model = TranslationService()
     held_out = list(draw_sentences(tests, rng))
     sources = [english(sentence) for sentence in held_out]
-    rows = texts(sources)
+    unseen, rows = frozenset(sources), texts(sources)
     answered = model.answer(rows)
     honest = [
         english(sentence)
@@ -106,16 +90,21 @@ def build(seed: int, *, tests: int = 400, public: int = 12_000) -> Reference:
         model=model,
         calibration=texts(calibration),
         attacker=Samples(rows, answered.labels),
-        honest=_Users(texts(honest)),
+        honest=Users(texts(honest), AGENTS),
         accuracy=float(np.mean(answered.labels == 0)),
         known={
             "test_set": tuple(
                 (source, human_translation(sentence, rng)) for source, sentence in zip(sources, held_out, strict=True)
             ),
-            "public_texts": tuple(dict.fromkeys(english(each) for each in draw_sentences(public, rng))),
+            "public_texts": _without(unseen, (english(each) for each in draw_sentences(public, rng))),
             "dictionary": _dictionary(),
         },
     )  # fmt: skip
+
+
+def _without(unseen: frozenset[str], sentences: Iterable[str]) -> tuple[str, ...]:
+    """Each once, but for those that a copy will be measured on."""
+    return tuple(text for text in dict.fromkeys(sentences) if text not in unseen)
 
 
 def _dictionary() -> dict[str, str]:

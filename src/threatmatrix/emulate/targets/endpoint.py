@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
+import numpy as np
+
 from threatmatrix.emulate.target import Answer, FloatArray, IntArray, Rows
 from threatmatrix.emulate.targets.http import Conduct, HTTPClient
 from threatmatrix.model.errors import TargetError
@@ -40,7 +42,7 @@ class HTTPTarget(HTTPClient, ABC):
         self.bounds = bounds
 
     def labels(self, x: Rows) -> IntArray:
-        return self.ask(x).labels
+        return self.ask(x).labels if len(x) else np.zeros(0, dtype=np.int64)
 
     def scores(self, x: Rows) -> FloatArray | None:
         return self.ask(x, want_scores=True).scores

@@ -23,6 +23,8 @@ __all__ = ["Conduct", "HTTPClient"]
 
 REFUSALS = (401, 403, 429)
 _HIDDEN = "(secret)"
+_SLICE = 1.0
+"""Seconds of a pause after which the kill switch is looked at again."""
 _ADDRESS = "Give http://host:port, without a user name"
 
 
@@ -45,6 +47,7 @@ class Conduct(TypedDict, total=False):
     - ``max_queries``, ``seconds`` of wall time, ``rps``: further limits for this client alone.
     - ``agent``: comes before ``threatmatrix/<version> emulation/<correlation>`` in the user agent.
     - ``clock``: event time in µs for the ``x-event-time`` header, or None; for replays.
+    - ``pause``: lets that many seconds pass where time is the clock's; without it a pause is really waited for.
     - ``now``: wall clock in µs, for the scope's expiry.
     - ``timeout``: seconds for one request, from its first byte to the last of its answer.
     """
@@ -61,6 +64,7 @@ class Conduct(TypedDict, total=False):
     before_request: Callable[[int], None]
     after_request: Callable[[int], None]
     clock: Callable[[], int | None]
+    pause: Callable[[float], None]
     now: Callable[[], int]
     kill_switch: Path | None
     timeout: float
@@ -97,7 +101,7 @@ class HTTPClient:
         self._own = QueryLedger(limit, rps=conduct.get("rps"), seconds=conduct.get("seconds"))
         self._clock, self._kill_switch = conduct.get("clock", lambda: None), conduct.get("kill_switch")
         self._account_header = conduct.get("account_header") or "x-api-key"
-        self._address = conduct.get("address")
+        self._address, self._pause = conduct.get("address"), conduct.get("pause", self._sleep)
         agent = conduct.get("agent", "python-requests/2.32")
         self._agent = f"{agent} threatmatrix/{__version__} emulation/{self.correlation}".lstrip()
         self._failure: TargetError | None = None
@@ -132,7 +136,7 @@ class HTTPClient:
         """Send one request that costs so many rows. ``path`` follows the base URL's.
 
         ``key``: this account's, instead of the pool's next. ``expected``: statuses that are no error beside 2xx.
-        ``reverting``: it takes a change back, and no budget stands against that (it is charged all the same).
+        ``reverting``: it takes a change back, and no budget stands against that (it is counted apart).
         """
         self._stop_if_asked()
         if self._failure is not None:
@@ -147,10 +151,26 @@ class HTTPClient:
         try:
             answer = self._connection.request(request, lambda: self._charge(rows, reverting=reverting))
         except TargetError as e:
-            self._failure = e
+            self._fail(e)
             raise
         self.after_request(rows)
         return self._accept(answer, expected, own_key=key is None)
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long. Raises KillSwitchThrown; BudgetExhausted, at once, where the wall time is shorter.
+
+        The scope's end is seen by the next request.
+        """
+        self._stop_if_asked()
+        self._pause(seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        self._shared.outlast(seconds)
+        self._own.outlast(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE))
+            self._stop_if_asked()
 
     def secrets(self) -> tuple[str, ...]:
         """What an error must not repeat, whatever the target says."""
@@ -172,7 +192,7 @@ class HTTPClient:
         """Count the rows that go out now; the seconds that are left for them."""
         if reverting:
             self._shared.wait(past_the_end=True)
-            self._shared.spent += rows
+            self._shared.taken_back += rows
             self.queries += rows
             return math.inf
         self.afford(rows)
@@ -213,8 +233,12 @@ class HTTPClient:
             )
         error = TargetError(f"the target answered HTTP {answer.status}: {said}", hint="The emulation has stopped")
         if answer.status >= 500:
-            self._failure = error
+            self._fail(error)
         raise error
+
+    def _fail(self, error: TargetError) -> None:
+        self._failure = error
+        self._shared.failed = True
 
     def hide(self, text: str) -> str:
         """A message without the secrets that it repeats."""

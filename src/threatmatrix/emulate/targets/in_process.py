@@ -22,6 +22,7 @@ class Manners(TypedDict, total=False):
 
     ``noise_sigma``: gaussian noise on every row of numbers, clipped to the bounds. ``refuse(key, rows)`` True: the
     request is refused with 403. ``gives_scores`` False: labels only. ``max_queries``: a hard budget in rows.
+    ``pause``: called for the seconds that an attacker waits; without it they are only counted, in ``paused``.
     """
 
     accounts: AccountPool | None
@@ -29,6 +30,7 @@ class Manners(TypedDict, total=False):
     gives_scores: bool
     refuse: Callable[[str, int], bool]
     max_queries: int | None
+    pause: Callable[[float], None]
     seed: int
 
 
@@ -42,6 +44,8 @@ class _Local(ABC):
         self.accounts = manners.get("accounts") or AccountPool()
         self.correlation = "in-process"
         self.queries = 0
+        self.paused = 0.0
+        self._pause = manners.get("pause", _no_time)
         self._limit = manners.get("max_queries")
         self._sigma = manners.get("noise_sigma", 0.0)
         self._gives_scores = manners.get("gives_scores", True)
@@ -64,6 +68,11 @@ class _Local(ABC):
     def read_metadata(self) -> dict[str, object]:
         self.queries += 1
         return {"/v2": {"name": "in-process", "version": "1", "extensions": []}}
+
+    def pause(self, seconds: float) -> None:
+        """Let so many seconds pass: nothing here depends on time."""
+        self.paused += seconds
+        self._pause(seconds)
 
     def _admit(self, rows: int) -> str:
         """Charge rows; the account that sends them."""
@@ -158,6 +167,10 @@ class InProcessFunction(_Local):
         if values.shape != (len(x),) or values.dtype.kind not in "iu":
             raise TargetError(f"the function gave neither scores ({len(x)}, {self.classes}) nor labels ({len(x)},)")
         return Answer(values.astype(np.int64))
+
+
+def _no_time(seconds: float) -> None:
+    del seconds
 
 
 def _never(key: str, rows: int) -> bool:

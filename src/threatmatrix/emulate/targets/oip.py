@@ -83,7 +83,7 @@ class OIPClient(HTTPTarget):
             content = self.send("GET", path, None, 1).body
             try:
                 found[path] = json.loads(content) if content.strip() else {}
-            except ValueError:
+            except (ValueError, RecursionError):
                 found[path] = {}
         return found
 

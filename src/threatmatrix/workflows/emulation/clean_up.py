@@ -9,6 +9,7 @@ from pathlib import Path
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.journal import Change, Journal
 from threatmatrix.emulate.lifecycle import CleanUp, Lifecycle
+from threatmatrix.emulate.scope import to_take_back
 from threatmatrix.emulate.targets import ModelForm, connect, parse_target
 from threatmatrix.emulate.targets.oip import OIPClient
 from threatmatrix.emulate.undo import Undone, undoers
@@ -18,18 +19,21 @@ from threatmatrix.workflows.emulation.place import EmulationState
 
 __all__ = ["clean_up"]
 
+_ANY_TIME = 0  # before every scope's end
 
-def clean_up(found: EmulationState, library: Library, *, now: int) -> CleanUp:
+
+def clean_up(found: EmulationState, library: Library) -> CleanUp:
     """Undo everything that stands in its journal, newest first; as often as it takes.
 
-    Raises ScopeError where the scope has ended meanwhile or is gone, UsageError while the emulation still runs.
+    A scope that has ended meanwhile does not stand against it; one that does not list the target any more, or is gone,
+    does. Raises ScopeError, InputError; UsageError while the emulation still runs.
     """
     about = found.about
     with ExitStack() as stack:
         life = stack.enter_context(Lifecycle.open(found.folder))
 
         def teacher() -> OIPClient:
-            scope = load_scope(Path(about.scope), now, techniques=library.techniques)
+            scope = to_take_back(load_scope(Path(about.scope), _ANY_TIME, techniques=library.techniques))
             missing = [name for name in about.keys if name not in os.environ]
             if missing:
                 raise UsageError(f"the environment variable {missing[0]} is not set", hint="It held the API key")

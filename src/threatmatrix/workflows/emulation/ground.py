@@ -13,10 +13,11 @@ from typing import Any
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.ledger import QueryLedger
 from threatmatrix.emulate.reference.base import TaughtModel
+from threatmatrix.emulate.scope import to_take_back
 from threatmatrix.emulate.targets import Conduct, HTTPTarget, ModelForm, OIPClient, TargetSpec, connect, read_form
 from threatmatrix.emulate.targets.store_client import StoreClient
 from threatmatrix.emulate.undo import Undoer, undoers
-from threatmatrix.model.errors import ThreatmatrixError
+from threatmatrix.model.errors import BudgetExhausted, KillSwitchThrown, ScopeError, ThreatmatrixError
 from threatmatrix.model.matrix import Procedure
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.emulation.request import Prepared, reference_params
@@ -26,6 +27,7 @@ from threatmatrix.workflows.storehouse import STORE, Storehouse
 __all__ = ["Ground"]
 
 _DAY = 86_400_000_000
+_TAKING_BACK = "/clean-up"
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Ground:
     ledger: QueryLedger = field(init=False)
     held: dict[str, Any] = field(init=False)
     house: Storehouse | None = None
+    _session: tuple[str, str] = ("", "")
+    _store: StoreClient | None = None
 
     def __post_init__(self) -> None:
         """Serve what has to be served, and ask a server of somebody else's what it takes."""
@@ -55,7 +59,7 @@ class Ground:
             if prepared.needs_store:
                 self._open_store()
         self.scope = prepared.scope or self._own_scope()
-        self.ledger = QueryLedger(self.scope.max_queries)
+        self.ledger = QueryLedger(min(self.scope.max_queries, prepared.plan.queries.total))
         if prepared.reference is None and self.spec.kind in ("oip", "tf"):
             self.form = self._read_form()
 
@@ -82,7 +86,7 @@ class Ground:
         return Scope(
             owner="threatmatrix emulate", hosts=("127.0.0.1",), models=(self.spec.model, STORE),
             techniques=tuple({procedure.technique for procedure in plan.procedures}),
-            max_queries=plan.queries.total + len(self.prepared.samples), rps=1e6,
+            max_queries=plan.queries.total, rps=1e6,
             expires=self.now + _DAY, file="the reference target's own scope",
         )  # fmt: skip
 
@@ -93,7 +97,11 @@ class Ground:
             found = read_form(
                 self.spec, self.scope, technique, class_names=self.form.class_names, **self._conduct("/form")
             )
-        except ThreatmatrixError:
+        except (KillSwitchThrown, BudgetExhausted, ScopeError):
+            raise
+        except ThreatmatrixError:  # it has no metadata, keeps them to itself, or they leave it open
+            if self.ledger.failed:
+                raise
             return self.form
         return replace(found, classes=max(found.classes, self.form.classes), bounds=self.form.bounds)
 
@@ -111,13 +119,14 @@ class Ground:
 
     def client(self, procedure: Procedure, purpose: str = "") -> HTTPTarget:
         """A client of the model for one procedure. ``purpose``: of one that only measures or takes back."""
+        scope = to_take_back(self.scope) if purpose == _TAKING_BACK else self.scope
         conduct = self._conduct(purpose)
         if not purpose:
             conduct["seconds"] = procedure.seconds
             conduct["rps"] = procedure.rps
         client = connect(
             self.spec,
-            self.scope,
+            scope,
             procedure.technique,
             form=self.form,
             template=self.prepared.request.template,
@@ -130,7 +139,19 @@ class Ground:
         """A client of the artefact store; None where there is none."""
         if self.house is None:
             return None
-        return self.house.client(self.stack, self.scope, procedure.technique, self._conduct(""))
+        client = self.house.client(self.stack, self.scope, procedure.technique, self._conduct(""))
+        client.account, client.credential = self._session
+        self._store = client
+        return client
+
+    @property
+    def session(self) -> tuple[str, str]:
+        """Who is signed in to the store, and by what credential."""
+        return self._session if self._store is None else (self._store.account, self._store.credential)
+
+    @session.setter
+    def session(self, session: tuple[str, str]) -> None:
+        self._session, self._store = session, None
 
     @property
     def logs(self) -> list[tuple[Path, str]]:
@@ -148,7 +169,7 @@ class Ground:
         procedure = self.prepared.plan.procedures[0]
 
         def teacher() -> OIPClient:
-            client = self.client(procedure, "/clean-up")
+            client = self.client(procedure, _TAKING_BACK)
             assert isinstance(client, OIPClient), "no other target can be taught"
             return client
 
@@ -157,6 +178,7 @@ class Ground:
         house = self.house
 
         def store() -> StoreClient:
-            return house.client(self.stack, self.scope, procedure.technique, self._conduct("/clean-up"))
+            scope = to_take_back(self.scope)
+            return house.client(self.stack, scope, procedure.technique, self._conduct(_TAKING_BACK))
 
         return undoers(teacher=teacher, store=store, credential=house.furnished.owner)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from threatmatrix.emulate.durable import replace_file
+from threatmatrix.emulate.journal import Journal
 from threatmatrix.emulate.lifecycle import Lifecycle, State
-from threatmatrix.model.errors import FormatError, StoreError, UnknownNameError, UsageError
+from threatmatrix.model.errors import FormatError, InputError, StoreError, UnknownNameError
 from threatmatrix.workflows.home import Home
 
 __all__ = ["Emulation", "EmulationState", "emulations", "find", "new_folder", "read_emulation", "write_emulation"]
@@ -35,6 +36,9 @@ class Emulation:
     served: bool = False  # a reference target that lived as long as the run: nothing is left of it
 
 
+_NOTHING_KNOWN = Emulation(procedures=(), target="", model="", scope="", seed=0, correlation="")
+
+
 @dataclass(frozen=True, slots=True)
 class EmulationState:
     """One folder: what ran there, and what is still to be taken back."""
@@ -42,7 +46,7 @@ class EmulationState:
     name: str
     folder: Path
     about: Emulation
-    state: State | Literal["running"]  # running: another process has it open
+    state: State | Literal["running", "damaged"]  # running: another process has it open
     pending: int  # changes of the target that stand
 
 
@@ -64,7 +68,7 @@ def new_folder(home: Home, procedure: str) -> Path:
 
 
 def write_emulation(folder: Path, about: Emulation) -> None:
-    """Keep it, durably, before anything is sent."""
+    """Keep it, durably, before anything is changed."""
     replace_file(folder / _FILE, json.dumps(asdict(about), indent=1).encode() + b"\n")
 
 
@@ -81,25 +85,31 @@ def read_emulation(folder: Path) -> Emulation:
 
 
 def emulations(home: Home) -> list[EmulationState]:
-    """All of them, by name; a run that is going on is passed over by none."""
+    """All of them, by name: those that run now too, and those whose files are damaged."""
+    found = []
+    for folder in _folders(home):
+        try:
+            found.append(_state(folder))
+        except (FormatError, InputError):  # it must not hide the others; ``find`` says what is wrong with it
+            found.append(EmulationState(folder.name, folder, _NOTHING_KNOWN, "damaged", 0))
+    return found
+
+
+def _folders(home: Home) -> list[Path]:
     if not home.emulations.is_dir():
         return []
-    folders = sorted(path for path in home.emulations.iterdir() if (path / _FILE).exists())
-    return [_state(folder) for folder in folders]
+    return sorted(path for path in home.emulations.iterdir() if (path / _FILE).exists())
 
 
 def find(home: Home, name: str) -> EmulationState:
     """Raises UnknownNameError."""
-    known = {each.name: each for each in emulations(home)}
-    if name not in known:
-        raise UnknownNameError("emulation", name, known)
-    return known[name]
+    folders = {folder.name: folder for folder in _folders(home)}
+    if name not in folders:
+        raise UnknownNameError("emulation", name, folders)
+    return _state(folders[name])
 
 
 def _state(folder: Path) -> EmulationState:
     about = read_emulation(folder)
-    try:
-        with Lifecycle.open(folder) as life:
-            return EmulationState(folder.name, folder, about, life.state, len(life.journal.pending()))
-    except UsageError:
-        return EmulationState(folder.name, folder, about, "running", 0)
+    state = Lifecycle.look(folder)
+    return EmulationState(folder.name, folder, about, state, len(Journal(folder).pending()))

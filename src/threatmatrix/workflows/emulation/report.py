@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -53,9 +54,14 @@ class Emulated:
 
     @property
     def worked(self) -> bool:
-        """Beyond chance; without a control: an outcome was confirmed, or it only prepares."""
+        """Beyond chance; without a control: an outcome was confirmed, or it only prepares.
+
+        A single try (a login) has no interval that could tell: it worked where the control's try did not.
+        """
         if not self.attacked.confirmed.n:
             return True
+        if self.attacked_vs_control is not None and self.attacked.confirmed.n == 1:
+            return self.attacked_vs_control.difference > 0
         if self.attacked_vs_control is not None:
             return self.attacked_vs_control.low > 0
         return self.attacked.confirmed.successes > 0
@@ -113,7 +119,7 @@ def emulated(procedure: Procedure, baseline: Rate, results: Mapping[str, AttackR
         attacked_vs_control=None
         if control is None or not attack.outcomes
         else compare("attacked − random control", attack, control),
-        figures=dict(attack.figures),
+        figures={name: float(value) for name, value in attack.figures.items() if math.isfinite(value)},
     )
 
 

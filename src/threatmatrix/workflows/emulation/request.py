@@ -89,7 +89,15 @@ def prepare(request: Request, library: Library, now: int) -> Prepared:
     held = {**(reference.known if reference is not None else {}), **dict(map(load_input, request.inputs))}
     n = min(request.samples, len(samples))
     names = {*held, *(_LEAKED if request.furnishing == _SERVICE else ())}
-    plan = make_plan(library, request.procedures, variants=request.variants, samples=n, held=names)
+    plan = make_plan(
+        library,
+        request.procedures,
+        variants=request.variants,
+        samples=n,
+        there=len(samples),
+        metadata=request.target.kind in ("oip", "tf"),
+        held=names,
+    )
     if scope is not None:
         plan.check(scope, request.target, now)
     form = form_of(reference) if reference is not None else _form(request, samples)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.targets import HTTPTarget, OIPClient
 from threatmatrix.emulate.undo import RecordedStore, RecordedTeacher
 from threatmatrix.knowledge import Library
-from threatmatrix.model.errors import KillSwitchThrown, ThreatmatrixError, UsageError
-from threatmatrix.model.evidence import AttackResult, Rate
+from threatmatrix.model.errors import KillSwitchThrown, RunError, StoreError, ThreatmatrixError, UsageError
+from threatmatrix.model.evidence import AttackResult, Evidence, Rate
 from threatmatrix.model.matrix import Procedure
 from threatmatrix.remediate.compare import wilson
 from threatmatrix.store.evidence_file import append_evidence
@@ -41,19 +42,31 @@ def emulate(prepared: Prepared, home: Home, library: Library, *, progress: Progr
     Raises what the target raises; what was changed by then is taken back where the target still answers, and otherwise
     by ``clean_up`` later.
     """
+    folder = new_folder(home, prepared.request.procedures[0])
+    try:
+        report = _emulate(prepared, folder, progress, now)
+        kept = _keep(report, home, library, now)
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or folder}: {error.strerror or error}",
+            hint=f"Mend that, then take back what it changed: threatmatrix emulate clean-up {folder.name}",
+        ) from error
+    return replace(report, evidence=tuple(kept))
+
+
+def _emulate(prepared: Prepared, folder: Path, progress: ProgressLike, now: int) -> EmulationReport:
     began = time.monotonic()
     request = prepared.request
-    folder = new_folder(home, request.procedures[0])
+    target = str(request.target)
     with ExitStack() as stack:
-        progress.stage(f"reaching {request.target}")
+        life = stack.enter_context(Lifecycle.open(folder, procedure=" ".join(request.procedures), target=target))
+        progress.stage(f"reaching {target}")
         ground = Ground(prepared, folder, stack, now)
         write_emulation(folder, _about(ground))
-        target = str(request.target)
-        life = stack.enter_context(Lifecycle.open(folder, procedure=" ".join(request.procedures), target=target))
         run = _Run(prepared, ground, life, progress)
         done = run.go()
         left = run.end()
-    report = EmulationReport(
+    return EmulationReport(
         name=folder.name,
         target=target,
         model=request.target.model,
@@ -68,12 +81,16 @@ def emulate(prepared: Prepared, home: Home, library: Library, *, progress: Progr
         versions=versions(),
         logs=tuple(sorted(folder.glob("*.gateway.jsonl"))) + tuple(path for path, _ in ground.logs),
     )
-    system = request.target.model if prepared.reference is None else f"reference-{request.target.model}"
+
+
+def _keep(report: EmulationReport, home: Home, library: Library, now: int) -> list[Evidence]:
+    """The evidence, chained in the store and in the folder's own file."""
+    system = f"reference-{report.model}" if report.target.startswith("reference:") else report.model
     with home.open_store() as store:
         kept = [store.evidence.append(each) for each in evidence_of(report, library, system, now)]
     for each in kept:
-        append_evidence(folder / FILE, each)
-    return replace(report, evidence=tuple(kept))
+        append_evidence(report.folder / FILE, each)
+    return kept
 
 
 def _about(ground: Ground) -> Emulation:
@@ -108,15 +125,23 @@ class _Run:
         """The warm-up, then every procedure in order, each beside its control."""
         try:
             self._warm_up()
-            return tuple(self._procedure(each) for each in self.prepared.plan.procedures)
+            return tuple([self._procedure(each) for each in self.prepared.plan.procedures])
         except KillSwitchThrown as error:
             error.hint = f"Remove it, then: threatmatrix emulate clean-up {self.ground.folder.name}"
             raise
-        except ThreatmatrixError as error:
-            left = self.life.clean_up(self.ground.undoers())
-            if not left.done:
-                error.hint = f"Then take back what it changed: threatmatrix emulate clean-up {self.ground.folder.name}"
+        except BaseException as error:  # Ctrl-C and a defect of an attack leave as little behind as a target's error
+            self._abandon(error)
             raise
+
+    def _abandon(self, error: BaseException) -> None:
+        """Take back what was changed by then; where that does not work now, say how it will."""
+        try:
+            done = self.life.clean_up(self.ground.undoers()).done
+        except (ThreatmatrixError, OSError):  # a full disk, say: the journal already holds all that undoing needs
+            done = False
+        if not done and isinstance(error, ThreatmatrixError):
+            then = f"Then take back what it changed: threatmatrix emulate clean-up {self.ground.folder.name}"
+            error.hint = f"{error.hint.rstrip('.')}. {then}" if error.hint else then
 
     def end(self) -> CleanUp:
         """Clean up, unless it was asked to leave everything."""
@@ -137,20 +162,43 @@ class _Run:
                 self._attack(first, "plain", self.prepared.samples, journal)
 
     def _procedure(self, procedure: Procedure) -> Emulated:
+        """Each way begins where the procedures before this one left the target."""
         samples, baseline = self._samples(procedure)
-        results: dict[str, AttackResult] = {}
-        for variant in self.prepared.plan.ways(procedure):
-            if self.life.journal.pending("detonate"):
-                self.life.revert(self.ground.undoers())  # each way begins at the same place
+        found: dict[str, AttackResult] = {}
+        begins = len(self.life.journal.changes)
+        ways = self.prepared.plan.ways(procedure)
+        session = left = self.ground.session
+        for variant in reversed(ways) if _attack_last(procedure) else ways:
+            self._back_to(begins, f"{procedure.id}, {variant}")
+            self.ground.session = session
             self.progress.stage(f"{procedure.name}, {variant}")
-            with self.life.detonation(idempotent=procedure.idempotent or bool(results)) as journal:
-                results[variant] = self._attack(
-                    procedure, variant, samples, journal, budgets=_budgets(procedure, variant, results)
+            with self.life.detonation(idempotent=True) as journal:  # nothing of this procedure is left to revert
+                found[variant] = self._attack(
+                    procedure, variant, samples, journal, budgets=_budgets(procedure, variant, found)
                 )
+            if variant == ways[0]:
+                left = self.ground.session
+        self.ground.session = left
+        results = {variant: found[variant] for variant in ways}
         first = results[self.prepared.plan.variants[0]]
         if attack_kind(procedure.use).attack is None:
             baseline = wilson(sum(outcome.before for outcome in first.outcomes), len(first.outcomes))
         return emulated(procedure, baseline, results)
+
+    def _back_to(self, begins: int, what: str) -> None:
+        journal = self.life.journal
+        changes = journal.pending("detonate", since=begins)
+        if not changes:
+            return
+        earlier = [change for change in journal.pending() if change.number <= begins]
+        if any(change.kind == "teach" for change in changes) and any(change.kind == "teach" for change in earlier):
+            raise RunError(
+                f"{what}: lessons are taken back all at once, and those from before it must stay",
+                hint="Run each procedure that teaches in an emulation of its own",
+            )
+        came = self.life.revert(self.ground.undoers(), since=begins)
+        if not came.done:
+            raise RunError(f"{what}: the way before it cannot be taken back: {came.failed[0]}")
 
     def _samples(self, procedure: Procedure) -> tuple[Samples, Rate]:
         """What is attacked, and how much of everything was wrong before.
@@ -210,6 +258,14 @@ class _Run:
         if self.ground.learns and isinstance(client, OIPClient):
             return RecordedTeacher(client, journal)
         return None
+
+
+def _attack_last(procedure: Procedure) -> bool:
+    """Whether the control goes first, so that what stays in the target afterwards is what the attack left.
+
+    Only where the control stands on nothing that the attack brings, and has no budgets that the attack sets.
+    """
+    return len(procedure.steps) == 1 and attack_kind(procedure.use).attack is None
 
 
 def _budgets(procedure: Procedure, variant: str, results: Mapping[str, AttackResult]) -> Sequence[int] | None:

@@ -165,14 +165,14 @@ def _outcome(
 def _guess(errand: Errand, stage: Stage, index: int, endings: tuple[str, ...]) -> SampleOutcome:
     """One guessed path; whatever comes was not known to lie there."""
     bucket, name, ending = (str(stage.rng.choice(words)) for words in (BUCKETS, FILES, endings))
-    content = None
+    content, asked = None, errand.spent
     if errand.affords():
         try:
             content = errand.store.get(bucket, f"{name}{ending}")
         except (TargetRefused, UsageError):
             content = None
     got = content is not None
-    return SampleOutcome(index=index, claimed=got, confirmed=got, queries=1, distance=0.0)
+    return SampleOutcome(index=index, claimed=got, confirmed=got, queries=errand.spent - asked, distance=0.0)
 
 
 def _guessed(errand: Errand, stage: Stage, number: int, endings: tuple[str, ...]) -> Brought:

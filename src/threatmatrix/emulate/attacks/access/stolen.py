@@ -26,13 +26,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.attacks.base import EDGE, Setting, distance, unit
 from threatmatrix.emulate.attacks.evasion.transfer import TransferParams, pgd
 from threatmatrix.emulate.confirm import confirmed
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray
-from threatmatrix.model.errors import TargetRefused
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = [
@@ -99,7 +99,8 @@ def compare_copy(stage: Stage) -> Brought:
     model = stage.take("stolen_model", MLP)
     x = stage.samples.x[: min(settings.inputs, stage.budget)]
     expected = model.labels(x)
-    answers, refused = _ask(stage, x, stage.budget)
+    heard = ask_all(stage, x, 1, want_scores=False)
+    answers, refused = heard.labels, heard.refused
     agree = [bool(answer == label) for answer, label in zip(answers, expected, strict=False)]
     outcomes = tuple(
         SampleOutcome(
@@ -117,7 +118,8 @@ def replay_crafted(stage: Stage) -> Brought:
     x, y = np.asarray(stage.samples.x, dtype=np.float64), stage.samples.y
     crafted = _random(stage, x) if stage.control else stage.take("crafted", np.ndarray)
     was = stage.judge.labels(x)
-    answers, refused = _ask(stage, np.concatenate([crafted] * settings.rounds), stage.budget)
+    heard = ask_all(stage, np.concatenate([crafted] * settings.rounds), 1, want_scores=False)
+    answers, refused = heard.labels, heard.refused
     outcomes = []
     for i in range(len(x)):
         reached = i < len(answers)
@@ -145,23 +147,6 @@ def _figures(stage: Stage, crafted: FloatArray, answers: IntArray) -> dict[str, 
         offline = np.resize(model.labels(crafted), len(answers)) != y
         figures["replay_success"] = float(np.mean(wrong[offline])) if np.any(offline) else 0.0
     return figures
-
-
-def _ask(stage: Stage, rows: FloatArray, budget: int) -> tuple[IntArray, bool]:
-    """The labels of the first rows, one request each, up to the budget; whether a refusal ended it."""
-    labels: list[int] = []
-    start = stage.target.queries
-    for row in rows:
-        while stage.target.queries - start < budget:
-            try:
-                labels.append(int(stage.target.labels(row[None])[0]))
-                break
-            except TargetRefused:
-                if not stage.target.accounts.refused():
-                    return np.asarray(labels, dtype=np.int64), True
-        else:
-            break
-    return np.asarray(labels, dtype=np.int64), False
 
 
 def _random(stage: Stage, x: FloatArray) -> FloatArray:

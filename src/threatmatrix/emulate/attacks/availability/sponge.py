@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import string
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import even_shares
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import Target, texts
 from threatmatrix.model.errors import BudgetExhausted, TargetRefused
@@ -31,6 +32,9 @@ __all__ = ["SpongeParams", "sponge"]
 
 _LETTERS = string.ascii_lowercase + " "
 _COPIED, _PIECE = 0.3, 8  # how often a child repeats a piece of itself elsewhere, and its letters
+
+
+_BARREN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def sponge(stage: Stage) -> Brought:
     costs = _Costs(stage, max(1, params.rows))
     asked = stage.target.queries
     if stage.control:
-        while not costs.over:
+        for _ in _rounds(costs):
             costs.of([_random(params.size, stage.rng) for _ in range(params.population)])
     else:
         _evolve(stage, params, costs)
@@ -96,20 +100,31 @@ def sponge(stage: Stage) -> Brought:
     return _measured(stage, found, spent, costs.refused)
 
 
+def _rounds(costs: _Costs) -> Iterator[None]:
+    """Until the budget is used up, or for some rounds nothing came that was not known."""
+    barren = 0
+    while not costs.over and barren < _BARREN:
+        known = len(costs.known)
+        yield
+        barren = barren + 1 if len(costs.known) == known else 0
+
+
 def _evolve(stage: Stage, params: SpongeParams, costs: _Costs) -> None:
     rng = stage.rng
     population = [_cut(str(text), params.size, rng) for text in stage.samples.x[: params.population // 2]]
     population += [_random(params.size, rng) for _ in range(params.population - len(population))]
-    while not costs.over:
+    for _ in _rounds(costs):
         costs.of(population)
         best = costs.dearest(max(2, int(params.parents * params.population)))
+        if not best:
+            break
         population = [_child(best, params, rng) for _ in range(params.population)]
 
 
 def _child(parents: Sequence[str], params: SpongeParams, rng: np.random.Generator) -> str:
     """The beginning of one, the end of another, some letters anew or moved along."""
     first, second = (parents[int(rng.integers(len(parents)))] for _ in range(2))
-    at = int(rng.integers(1, params.size))
+    at = int(rng.integers(1, max(2, params.size)))
     letters = list(first[:at] + second[at:])
     for place in np.flatnonzero(rng.random(params.size) < params.changes):
         letters[int(place)] = _LETTERS[int(rng.integers(len(_LETTERS)))]
@@ -162,10 +177,10 @@ def _measured(stage: Stage, found: Sequence[str], spent: int, refused: bool) -> 
     each = sum(usual) / size  # of a byte
     outcomes = tuple(
         SampleOutcome(
-            index=at, claimed=True, queries=spent // max(len(found), 1), distance=0.0, refused=refused,
+            index=at, claimed=True, queries=share, distance=0.0, refused=refused,
             confirmed=cost / len(text.encode()) >= stage.threshold * each,
         )
-        for at, (text, cost) in enumerate(zip(found, costs, strict=True))
+        for at, (text, cost, share) in enumerate(zip(found, costs, even_shares(spent, len(found)), strict=True))
     )  # fmt: skip
     length = sum(len(text.encode()) for text in found)
     figures = {"cost_ratio": sum(costs) / max(length, 1) / each, "bytes": length / max(len(found), 1)}

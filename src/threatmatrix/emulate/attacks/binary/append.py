@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray, Rows, blobs
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = ["AppendParams", "append_overlay"]
@@ -38,14 +38,6 @@ class AppendParams:
     scale: float = 1000.0  # the product's best score
 
 
-@dataclass(slots=True)
-class _Sent:
-    """Labels that the attacker saw, −1 where there is no answer, and whether the defender said no."""
-
-    labels: IntArray
-    refused: bool = False
-
-
 def append_overlay(stage: Stage) -> Brought:
     """Append, send and confirm; see the module's docstring."""
     params = stage.settings(AppendParams)
@@ -57,13 +49,15 @@ def append_overlay(stage: Stage) -> Brought:
     altered = blobs(blob + b"\0" + tail for blob in files)
     n, truth = len(stage.samples), np.concatenate([stage.samples.y, ten.y])
     was = _judge(stage, files)
-    sent = _send(stage, altered, params.rows)
+    heard = ask_all(stage, altered, params.rows, want_scores=False)
+    said = np.full(len(altered), -1, dtype=np.int64)
+    said[: len(heard.labels)] = heard.labels
     is_now = _judge(stage, altered)
-    passes = (is_now[0] != truth) & (sent.labels >= 0) & (len(tail) + 1 <= (stage.threshold or np.inf))
+    passes = (is_now[0] != truth) & (said >= 0) & (len(tail) + 1 <= (stage.threshold or np.inf))
     outcomes = tuple(
         SampleOutcome(
-            index=i, claimed=bool(sent.labels[i] >= 0 and sent.labels[i] != truth[i]), confirmed=bool(passes[i]),
-            queries=1, distance=float(len(tail) + 1), refused=sent.refused and bool(sent.labels[i] < 0),
+            index=i, claimed=bool(said[i] >= 0 and said[i] != truth[i]), confirmed=bool(passes[i]),
+            queries=int(said[i] >= 0), distance=float(len(tail) + 1), refused=heard.refused and bool(said[i] < 0),
             before=bool(was[0][i] != truth[i]),
         )
         for i in range(n)
@@ -77,29 +71,10 @@ def append_overlay(stage: Stage) -> Brought:
     return Brought(outcomes=outcomes, figures=figures)
 
 
-def _send(stage: Stage, rows: Rows, width: int) -> _Sent:
-    """Each row once, until the budget or the defender's patience ends."""
-    sent = _Sent(np.full(len(rows), -1, dtype=np.int64))
-    left = min(stage.budget, len(rows))
-    at = 0
-    while at < len(rows) and left > 0:
-        part = rows[at : at + min(width, left)]
-        left -= len(part)
-        try:
-            sent.labels[at : at + len(part)] = stage.target.labels(part)
-        except BudgetExhausted:
-            break
-        except TargetRefused:
-            if stage.target.accounts.refused():
-                continue
-            sent.refused = True
-            break
-        at += len(part)
-    return sent
-
-
 def _judge(stage: Stage, rows: Rows) -> tuple[IntArray, FloatArray | None]:
     """Fresh labels (n,), and the scores (n, k) where there are any."""
+    if not len(rows):
+        return np.zeros(0, dtype=np.int64), None
     parts = [stage.judge.ask(rows[i : i + TOGETHER], want_scores=True) for i in range(0, len(rows), TOGETHER)]
     scores = [p.scores for p in parts if p.scores is not None]
     return np.concatenate([p.labels for p in parts]), np.concatenate(scores) if len(scores) == len(parts) else None

@@ -8,7 +8,7 @@ files is the first model, and files where the two differ were overruled.
 Needs ``own_copy`` (:class:`VerboseCopy`) and ``programs`` (``Samples``: benign files, y says of which program). Holds
 ``favoured``: the files of the program that is overruled in its favour most, as bytes. Figures: ``columns``,
 ``overruled`` (programs with such files), ``programs``, ``likes`` (the share of the favoured program's files that is
-overruled). It only prepares and has no outcomes. Control: a program drawn by lot.
+overruled). Result: no outcomes, as it only prepares. Control: a program drawn by lot.
 """
 
 from __future__ import annotations

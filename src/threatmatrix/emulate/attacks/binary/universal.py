@@ -8,8 +8,8 @@ the best mean score to the attacker's own malicious files: strings that few file
 
 Needs ``own_copy``, ``own_malware`` (``Samples``) and ``favoured`` (own_copy.py). Holds ``universal`` (bytes). Figures,
 on own files that the copy takes for malicious: ``offline_bypass`` (share that it acquits with the text),
-``offline_score`` (median), ``strings``, ``universal_bytes``. It only prepares and has no outcomes. Control: the same
-strings, each with its letters in an order drawn by lot.
+``offline_score`` (median), ``strings``, ``universal_bytes``. Result: no outcomes, as it only prepares.
+Control: the same strings, each with its letters in an order drawn by lot.
 """
 
 from __future__ import annotations

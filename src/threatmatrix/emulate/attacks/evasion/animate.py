@@ -8,7 +8,7 @@ fractions of a pixel. Access: none. Cost: no query.
 
 A sample is what the camera would deliver of the bare photograph: frames in a row, and behind them who is claimed. A
 take is made of each. Needs ``take_pixels`` and ``take_frames``, which the camera's interface tells. Holds ``takes`` (n,
-width). Nothing is sent and there are no outcomes: ``present_takes`` (present_takes.py) is what is judged.
+width). Result: nothing is sent and there are no outcomes; ``present_takes`` (present_takes.py) is what is judged.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ chosen person.
 
 Holds ``patches`` (wearer → ``Patch``). Figures: ``stand_in_success``, the share of fresh wearings in which the stand-in
 itself names the chosen person. Control: values by lot.
+
+Result: no outcomes, as it only prepares; ``show_patch`` (show_patch.py) is what is judged.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import ask_all
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import FloatArray
 from threatmatrix.model.errors import UsageError

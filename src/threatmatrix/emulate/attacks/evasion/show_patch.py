@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.attacks.evasion.patch import Patch, random_patch
 from threatmatrix.emulate.attacks.evasion.wearing import Fit, Wear, printed, side_of, worn
-from threatmatrix.emulate.attacks.text.asking import ask_all
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.model.evidence import SampleOutcome

@@ -8,7 +8,7 @@ own inputs and blends of two of them, as own data are seldom as many as a budget
 ``choose``: ``uncertainty`` (entropy of the copy's answer), ``margin`` (the gap of its best two), ``k-center`` (greedy,
 in the space of its answers), ``both`` (k-center among the most uncertain, the paper's chain).
 
-Holds, figures, record and control as for ``in_distribution`` (sources.py).
+Holds, figures, result record and control as for ``in_distribution`` (sources.py).
 """
 
 from __future__ import annotations

@@ -20,14 +20,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from threatmatrix.emulate.attacks.asking import ask_all, even_shares
 from threatmatrix.emulate.attacks.extraction.bleu import bleu, pieces
 from threatmatrix.emulate.attacks.extraction.imitation_model import Imitation, Pair, learn_imitation
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import Target, texts
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused, UsageError
+from threatmatrix.model.errors import UsageError
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = [
+    "NO_TEXTS",
     "CollectParams",
     "ImitateParams",
     "ServeParams",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _CHECKED = 60  # pairs that are asked for again
+NO_TEXTS = "this attack needs a target that answers with texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def collect_translations(stage: Stage) -> Brought:
     held_out = set(stage.samples.x)
     public = [text for text in stage.take("public_texts", tuple) if text not in held_out]
     chosen = [public[i] for i in stage.rng.permutation(len(public))[: stage.budget]]
+    start = stage.target.queries
     pairs, refused = _bought(stage, chosen, max(1, params.rows))
     kept = pairs
     if stage.control:
@@ -73,10 +77,12 @@ def collect_translations(stage: Stage) -> Brought:
     again = translations_of(stage.judge, [source for source, _ in checked])
     outcomes = tuple(
         SampleOutcome(
-            index=at, claimed=True, confirmed=translation == fresh, queries=len(pairs) // len(checked),
+            index=at, claimed=True, confirmed=translation == fresh, queries=share,
             distance=0.0, refused=refused,
         )
-        for at, ((_, translation), fresh) in enumerate(zip(checked, again, strict=True))
+        for at, ((_, translation), fresh, share) in enumerate(
+            zip(checked, again, even_shares(stage.target.queries - start, len(checked)), strict=True)
+        )
     )  # fmt: skip
     return Brought(outcomes=outcomes, holds={"translations": tuple(kept)}, figures={"pairs": float(len(kept))})
 
@@ -145,30 +151,17 @@ def translations_of(judge: Target, sentences: Sequence[str], *, rows: int = 50) 
     for start in range(0, len(sentences), rows):
         answer = judge.ask(texts(sentences[start : start + rows]))
         if answer.texts is None:
-            raise UsageError("this attack needs a target that answers with texts")
+            raise UsageError(NO_TEXTS)
         found += answer.texts
     return found
 
 
 def _bought(stage: Stage, sentences: Sequence[str], rows: int) -> tuple[list[Pair], bool]:
     """The pairs that were got, and whether every account was refused."""
-    pairs: list[Pair] = []
-    target, before = stage.target, stage.target.queries
-    at = 0
-    while at < len(sentences):
-        part = sentences[at : at + min(rows, stage.budget - (target.queries - before))]
-        if not part:
-            break
-        try:
-            pairs += zip(part, translations_of(target, part, rows=len(part)), strict=True)
-        except TargetRefused:
-            if not target.accounts.refused():
-                return pairs, True
-            continue
-        except BudgetExhausted:
-            break
-        at += len(part)
-    return pairs, False
+    heard = ask_all(stage, texts(sentences), rows, want_scores=False)
+    if heard.texts is None:
+        raise UsageError(NO_TEXTS)
+    return list(zip(sentences, heard.texts, strict=False)), heard.refused
 
 
 def _word_for_word(stage: Stage, sentence: str) -> str:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from threatmatrix.emulate.attacks.extraction.word_classes import word_classes, w
 __all__ = ["Imitation", "Pair", "learn_imitation"]
 
 Pair = tuple[str, str]
-_CONTRACTIONS = {"al": ("a", "el"), "del": ("de", "el")}
+_CONTRACTIONS = MappingProxyType({"al": ("a", "el"), "del": ("de", "el")})
 _SENSES = 3  # letters in which two ways must differ to be two senses, not two endings
 
 

@@ -6,7 +6,7 @@ procedure's budget: the first ``seeds`` inputs are the attacker's own, and each 
 has, up to ``growth``. Unlike in the paper a round goes on from the copy of the last one, and the last copy is trained
 afresh on everything.
 
-Holds, figures, record and control as for ``in_distribution`` (sources.py).
+Holds, figures, result record and control as for ``in_distribution`` (sources.py).
 """
 
 from __future__ import annotations

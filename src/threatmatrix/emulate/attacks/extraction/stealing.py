@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import ask_all, even_shares
 from threatmatrix.emulate.attacks.extraction.trainer import Training, train_mlp
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused, UsageError
+from threatmatrix.model.errors import UsageError
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = ["PUBLIC", "Booty", "Purchase", "Supply", "drawn", "fit", "judged", "supply", "vectors"]
@@ -68,13 +69,16 @@ class Purchase:
 
     def buy(self, x: FloatArray) -> FloatArray:
         """Ask for as many of these rows as the budget pays for; the answers that came (m, k), m at most n."""
-        before = len(self._x)
-        for start in range(0, len(x), self.rows):
-            part = x[start : start + min(self.rows, self.left)] if self.left else x[:0]
-            if self.refused or not len(part) or not self._ask(part):
-                break
-        got = self._answers[before:]
-        return np.concatenate(got) if got else np.zeros((0, self.stage.target.classes))
+        if self.refused or not self.left:
+            x = x[:0]
+        heard = ask_all(self.stage, x, self.rows, since=self._first)
+        got = len(heard.labels)
+        if got:
+            self._x.append(x[:got])
+            self._answers.append(heard.scores)
+        self.refused, self._scored = self.refused or heard.refused, self._scored and heard.graded
+        self.left = self.stage.budget - self.asked if got == len(x) and self.left else 0
+        return heard.scores
 
     def booty(self) -> Booty:
         """All that was bought, which may be nothing; for the control its answers in an order drawn by lot."""
@@ -84,27 +88,6 @@ class Purchase:
         if self.stage.control:
             answers = answers[self.stage.rng.permutation(len(answers))]
         return Booty(x, answers, self._scored and len(x) > 0 and _exact(answers))
-
-    def _ask(self, part: FloatArray) -> bool:
-        target = self.stage.target
-        while self.left >= len(part):
-            try:
-                answer = target.ask(part, want_scores=True)
-            except BudgetExhausted:
-                self.left = 0
-                return False
-            except TargetRefused:
-                self.left = self.stage.budget - self.asked
-                if target.accounts.refused():
-                    continue
-                self.refused = True
-                return False
-            self.left = self.stage.budget - self.asked
-            self._scored = self._scored and answer.scores is not None
-            self._x.append(part)
-            self._answers.append(np.eye(target.classes)[answer.labels] if answer.scores is None else answer.scores)
-            return True
-        return False
 
 
 def _exact(answers: FloatArray) -> bool:
@@ -162,9 +145,9 @@ def judged(stage: Stage, copy: MLP, purchase: Purchase, data: Supply) -> Brought
     outcomes = tuple(
         SampleOutcome(
             index=int(i), claimed=True, confirmed=purchase.answered and bool(a == b), distance=0.0,
-            queries=purchase.asked // len(x), refused=purchase.refused,
+            queries=share, refused=purchase.refused,
         )
-        for i, a, b in zip(data.number, ours, theirs, strict=True)
+        for i, a, b, share in zip(data.number, ours, theirs, even_shares(purchase.asked, len(x)), strict=True)
     )  # fmt: skip
     figures = {
         "fidelity": float(np.mean(ours == theirs)),

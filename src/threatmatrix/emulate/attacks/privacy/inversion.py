@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = ["InversionParams", "nes_inversion"]
@@ -88,7 +88,7 @@ class _Climb:
 
     def reconstruct(self, wanted: int) -> FloatArray:
         """The end (d,) of one climb."""
-        width, half = self.high - self.low, self.params.probes // 2
+        width, half = self.high - self.low, max(1, self.params.probes // 2)
         point, spent, momentum = self.start.copy(), 0, np.zeros_like(self.start)
         while spent + 2 * half <= self.budget and not self.refused:
             probes = self.stage.rng.normal(size=(half, len(point))) @ self.shape
@@ -108,20 +108,14 @@ class _Climb:
     def _heights(self, x: FloatArray, wanted: int) -> FloatArray | None:
         """Logarithms of the wanted class's scores (n,), in random order for the control."""
         target = self.stage.target
-        while self.stage.budget - (target.queries - self.first) >= len(x):
-            try:
-                answer = target.ask(x, want_scores=True)
-            except BudgetExhausted:
-                return None
-            except TargetRefused:
-                if target.accounts.refused():
-                    continue
-                self.refused = True
-                return None
-            shares = np.eye(target.classes)[answer.labels] if answer.scores is None else answer.scores
-            heights = np.log(np.maximum(shares[:, wanted], 1e-12))
-            return heights[self.stage.rng.permutation(len(heights))] if self.stage.control else heights
-        return None
+        if self.stage.budget - (target.queries - self.first) < len(x):
+            return None
+        heard = ask_all(self.stage, x, len(x), since=self.first)
+        self.refused = heard.refused
+        if len(heard.labels) < len(x):
+            return None
+        heights = np.log(np.maximum(heard.scores[:, wanted], 1e-12))
+        return heights[self.stage.rng.permutation(len(heights))] if self.stage.control else heights
 
 
 def _means(samples: Samples, classes: int) -> FloatArray:

@@ -8,7 +8,8 @@ takes the logit of each record's true label from all of them, and fits one norma
 record and one to those without. The target's own logit is likelier under one of the two. Unlike in the paper, scores
 are clipped before the logit, as a forest's may be 0 or 1, and no augmented copies are asked.
 
-Needs, figures, record and control as for ``confidence_threshold`` (membership.py); the verdict is the ratio's sign.
+Needs, figures, result record and control as for ``confidence_threshold`` (membership.py); the verdict is the ratio's
+sign.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, Rows
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = ["PUBLIC", "BoolArray", "Candidates", "Sight", "area_under_curve", "asked", "candidates", "told"]
@@ -54,25 +54,10 @@ def candidates(stage: Stage, each: int) -> Candidates:
 
 def asked(stage: Stage, x: Rows, rows: int, *, want_scores: bool = True) -> Sight:
     """Ask for n rows within the budget; rows that were not reached have equal shares for all classes."""
-    target = stage.target
-    answers = np.full((len(x), target.classes), 1.0 / target.classes)
-    at, left, refused = 0, stage.budget, False
-    while at < len(x) and left > 0:
-        part = x[at : at + min(rows, left)]
-        left -= len(part)  # a refused request counts as well
-        try:
-            answer = target.ask(part, want_scores=want_scores)
-        except BudgetExhausted:
-            break
-        except TargetRefused:
-            if target.accounts.refused():
-                continue
-            refused = True
-            break
-        only = answer.scores is None
-        answers[at : at + len(part)] = np.eye(target.classes)[answer.labels] if only else answer.scores
-        at += len(part)
-    return Sight(answers, at, refused)
+    answers = np.full((len(x), stage.target.classes), 1.0 / stage.target.classes)
+    heard = ask_all(stage, x, rows, want_scores=want_scores)
+    answers[: len(heard.labels)] = heard.scores
+    return Sight(answers, len(heard.labels), heard.refused)
 
 
 def area_under_curve(scores: FloatArray, truth: BoolArray) -> float:
@@ -96,8 +81,9 @@ def told(stage: Stage, found: Candidates, evidence: FloatArray, threshold: float
     each = len(sight.answers) // len(guess)
     outcomes = tuple(
         SampleOutcome(
-            index=i, claimed=True, confirmed=bool(g == t) and (i + 1) * each <= sight.reached, queries=each,
-            distance=0.0, refused=sight.refused and (i + 1) * each > sight.reached,
+            index=i, claimed=True, confirmed=bool(g == t) and (i + 1) * each <= sight.reached,
+            queries=min(each, max(0, sight.reached - i * each)), distance=0.0,
+            refused=sight.refused and (i + 1) * each > sight.reached,
         )
         for i, (g, t) in enumerate(zip(guess, found.truth, strict=True))
     )  # fmt: skip

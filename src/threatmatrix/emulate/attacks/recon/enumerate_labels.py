@@ -11,8 +11,8 @@ whom the target does not know counts less than the person. Holds ``label_names``
 number. Figures: ``labels_met``, ``labels_linked`` and ``labels_met_share``.
 
 Result of one label, e.g. ``SampleOutcome(index=17, claimed=True, confirmed=True, queries=2, distance=0.0)``: claimed
-where it is linked, confirmed where the target gives it for an input of that thing that was not asked before. Control:
-inputs of random values in place of the public ones, as many.
+where it is linked, confirmed where the target gives it for an input of that thing that was not asked before. What was
+asked is spread evenly over the labels. Control: inputs of random values in place of the public ones, as many.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import ask_all
+from threatmatrix.emulate.attacks.asking import ask_all, even_shares
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.model.errors import UsageError
@@ -47,12 +47,14 @@ def enumerate_labels(stage: Stage) -> Brought:
     things, x = _inputs(stage, how)
     order = stage.rng.permutation(len(things) * how.each)
     asked = things.repeat(how.each)[order]
+    start = stage.target.queries
     heard = ask_all(stage, x[:, : how.each].reshape(len(asked), -1)[order], 1)
     weights = heard.scores[np.arange(len(heard.labels)), heard.labels]
     names = link(asked[: len(heard.labels)], heard.labels, weights, stage.target.classes)
     met = len(np.unique(heard.labels))
+    fresh = dict(zip(things.tolist(), x[:, how.each], strict=True))
     return Brought(
-        outcomes=_outcomes(stage, names, dict(zip(things.tolist(), x[:, how.each], strict=True)), how, heard.refused),
+        outcomes=_outcomes(stage, names, fresh, stage.target.queries - start, heard.refused),
         holds={"label_names": names},
         figures={
             "labels_met": float(met), "labels_linked": float(len(names)),
@@ -96,7 +98,7 @@ def _inputs(stage: Stage, how: EnumerateLabelsParams) -> tuple[IntArray, FloatAr
 
 
 def _outcomes(
-    stage: Stage, names: dict[int, int], fresh: dict[int, FloatArray], how: EnumerateLabelsParams, refused: bool
+    stage: Stage, names: dict[int, int], fresh: dict[int, FloatArray], spent: int, refused: bool
 ) -> tuple[SampleOutcome, ...]:
     linked = list(names)
     said = stage.judge.labels(np.stack([fresh[names[label]] for label in linked])) if linked else np.zeros(0)
@@ -104,7 +106,7 @@ def _outcomes(
     return tuple(
         SampleOutcome(
             index=label, claimed=label in names, confirmed=label in right,
-            queries=how.each if label in names else 0, distance=0.0, refused=refused,
+            queries=share, distance=0.0, refused=refused and label not in names,
         )
-        for label in range(stage.target.classes)
+        for label, share in enumerate(even_shares(spent, stage.target.classes))
     )  # fmt: skip

@@ -75,7 +75,10 @@ KINDS = (
         use="string_insert", title="One string in every name", source=DGA,
         params=StringInsertParams, whole=string_insert,
     ),
-    _made(use="stand_in", title="A stand-in from public traffic", source=HEADERS, params=StandInParams, whole=stand_in),
+    AttackKind(
+        use="stand_in", title="A stand-in from public traffic", family="text", modality="text", access="none",
+        cost="none: it asks the target nothing", source=HEADERS, params=StandInParams, whole=stand_in,
+    ),
     _made(
         use="field_search", title="Edit fields on the stand-in", source=HEADERS,
         params=FieldSearchParams, whole=field_search,

@@ -1,10 +1,11 @@
 """Header fields taken out and put in until a stand-in lets the request pass; then it is sent once.
 
 Source: MITRE ATLAS AML.CS0000 (Palo Alto Networks, 2020): a stand-in from a published design and public traffic, known
-malware's headers edited on it, the crafted requests sent past the real detector. Access: file (requests with labels
-that anybody has, ``public_requests``; label 0 is malware). Cost: nothing is asked until one query for each request.
-Against the original, where people edited by hand and mostly took fields out: the search is automatic, and it may put
-fields in as well (``add``), such as honest requests of the public set have them.
+malware's headers edited on it, the crafted requests sent past the real detector. Access: none for ``stand_in``
+(requests with labels that anybody has, ``public_requests``; label 0 is malware), then file (the stand-in). Cost:
+nothing is asked until one query for each request. Against the original, where people edited by hand and mostly took
+fields out: the search is automatic, and it may put fields in as well (``add``), such as honest requests of the public
+set have them.
 
 A request keeps what the malware needs: its first line, ``Host``, ``User-Agent``, ``Content-…``, ``Cookie``. All other
 fields are free.
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import benign_score, send_crafted
+from threatmatrix.emulate.attacks.text.sending import benign_score, send_crafted
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import FloatArray, Rows, texts
 from threatmatrix.emulate.text_models import Grams, TextModel
@@ -213,7 +214,8 @@ def _random_edits(request: str, crafted: str, stock: Sequence[str], rng: np.rand
         request = _without(request, str(name))
     for _ in gained:
         has = {_name(line) for line in request.split("\n")[1:]}
-        while _name(line := stock[int(rng.integers(len(stock)))]) in has:
-            continue
-        request = _with(request, line)
+        if any(_name(line) not in has for line in stock):
+            while _name(line := stock[int(rng.integers(len(stock)))]) in has:
+                continue
+            request = _with(request, line)
     return request

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import send_crafted
+from threatmatrix.emulate.attacks.text.sending import send_crafted
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import FloatArray
@@ -92,7 +92,7 @@ def _put(stage: Stage, *, scattered: bool) -> Brought:
         everything = np.asarray(sorted({word for text in public for word in tokens(str(text))}), dtype=object)
     crafted = {}
     for index, text in enumerate(stage.samples.x):
-        words = stage.rng.choice(everything, len(good), replace=False) if stage.control else good
+        words = stage.rng.choice(everything, len(good), replace=len(good) > len(everything)) if stage.control else good
         shuffled = [str(word) for word in stage.rng.permutation(words)]
         crafted[index] = _scatter(str(text), shuffled, stage.rng) if scattered else f"{text}\n\n{' '.join(shuffled)}"
     return Brought(outcomes=send_crafted(stage, crafted, range(len(stage.samples))))

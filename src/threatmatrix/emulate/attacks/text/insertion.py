@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import send_crafted
+from threatmatrix.emulate.attacks.text.sending import send_crafted
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import Rows
 from threatmatrix.emulate.text_models import TextModel

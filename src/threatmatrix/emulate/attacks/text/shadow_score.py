@@ -13,7 +13,7 @@ The error is measured on texts that the shadow did not learn from: every seventh
 the same answers in a random order, which leaves it nothing but their mean.
 
 Leaves ``shadow`` (a TextModel with one output, the logarithm of the score's odds). Figures: ``shadow_mae`` (points of
-1,000), ``shadow_queries``, ``shadow_correlation``. No outcomes: ``Brought(holds={"shadow": …},
+1,000), ``shadow_queries``, ``shadow_correlation``. Result: no outcomes; ``Brought(holds={"shadow": …},
 figures={"shadow_mae": 27.7, "shadow_queries": 2000.0, "shadow_correlation": 0.99})``.
 """
 
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.text.asking import ask_all, benign_score
+from threatmatrix.emulate.attacks.asking import ask_all
+from threatmatrix.emulate.attacks.text.sending import benign_score
 from threatmatrix.emulate.stage import Brought, Stage
 from threatmatrix.emulate.target import FloatArray
 from threatmatrix.emulate.text_models import Words

@@ -20,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from threatmatrix.emulate.attacks.asking import ask_all
 from threatmatrix.emulate.attacks.extraction.bleu import pieces
-from threatmatrix.emulate.attacks.extraction.imitation import translations_of
+from threatmatrix.emulate.attacks.extraction.imitation import NO_TEXTS, translations_of
 from threatmatrix.emulate.attacks.extraction.imitation_model import Imitation
 from threatmatrix.emulate.stage import Brought, Stage
-from threatmatrix.model.errors import BudgetExhausted, TargetRefused
+from threatmatrix.emulate.target import texts
+from threatmatrix.model.errors import UsageError
 from threatmatrix.model.evidence import SampleOutcome
 
 __all__ = ["CraftParams", "Flip", "SendParams", "craft_flips", "send_flips"]
@@ -79,25 +81,12 @@ def send_flips(stage: Stage) -> Brought:
     flips: list[Flip] = [flip for flip in stage.take("flips", tuple) if flip.changed != flip.sentence]
     if stage.control:
         flips = [_by_lot(stage, imitation, flip) for flip in flips]
-    claimed: set[int] = set()
-    sent = 0
-    refused = False
-    for flip in flips[: stage.budget]:
-        while not refused:
-            try:
-                sent += 1
-                (said,) = translations_of(stage.target, [flip.changed])
-            except TargetRefused:
-                refused = not stage.target.accounts.refused() or sent >= stage.budget
-                continue
-            except BudgetExhausted:
-                refused = True
-            else:
-                if not _has(said, flip.translated):
-                    claimed.add(flip.index)
-            break
-    reached = flips if not refused else [flip for flip in flips if flip.index in claimed]
-    return _judged(stage, reached, claimed, queries=1, refused=refused)
+    heard = ask_all(stage, texts(flip.changed for flip in flips), 1, want_scores=False)
+    if heard.texts is None:
+        raise UsageError(NO_TEXTS)
+    answered = list(zip(flips, heard.texts, strict=False))
+    claimed = {flip.index for flip, said in answered if not _has(said, flip.translated)}
+    return _judged(stage, [flip for flip, _ in answered], claimed, queries=1, refused=heard.refused)
 
 
 def _telling(imitation: Imitation, most: int) -> list[list[str]]:

@@ -10,7 +10,7 @@ copies that are added to the data, as a contributor would add them. How it diffe
 Needs ``corpus`` (Samples) and ``retrain``. As control, the same number of added rows, each with a patch of the
 same size somewhere else (a text: words of the data in another order) and any label; the trigger is tried on that model.
 
-One outcome for each held-out input that is not of class ``target``, e.g. ``SampleOutcome(index=3, claimed=True,
+Result: one outcome for each held-out input that is not of class ``target``, e.g. ``SampleOutcome(index=3, claimed=True,
 confirmed=True, queries=0, distance=0.0, before=False)``; confirmed where the model that was trained on the poisoned
 data answers ``target`` to the input with the trigger, before where the one trained on the clean data does. Figures:
 ``asr`` (their share: the attack success rate), ``added`` (rows), ``accuracy_before`` and ``accuracy_after`` (without
@@ -65,6 +65,8 @@ def backdoor(stage: Stage) -> Brought:
 def _added(stage: Stage, data: Samples, params: BackdoorParams) -> Samples:
     """Stamped copies of rows that are of another class, with the wanted label."""
     rng, others = stage.rng, np.flatnonzero(data.y != params.target)
+    if not len(others):
+        raise UsageError(f"all training data are of class {params.target} already: a trigger has nothing to change")
     chosen = data.x[rng.choice(others, size=max(1, round(params.share * len(data))), replace=True)]
     if not stage.control:
         labels = np.full(len(chosen), params.target, dtype=np.int64)

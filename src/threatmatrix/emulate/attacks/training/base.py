@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from threatmatrix.emulate.attacks.asking import even_shares
 from threatmatrix.emulate.stage import Samples, Stage
-from threatmatrix.emulate.target import Answer, FloatArray, IntArray, Rows
+from threatmatrix.emulate.target import IntArray, Rows
 from threatmatrix.model.errors import BudgetExhausted, TargetRefused, UsageError
 from threatmatrix.model.evidence import SampleOutcome
 
@@ -20,7 +21,6 @@ __all__ = [
     "Retrained",
     "accuracy",
     "aims",
-    "answers_by",
     "outcomes_of",
     "retraining",
     "room",
@@ -116,46 +116,16 @@ def taught_by(stage: Stage, data: Samples, each: int, left: int) -> tuple[int, b
     return done, False
 
 
-def answers_by(stage: Stage, rows: Rows, each: int, left: int) -> tuple[Answer, bool]:
-    """Ask so many rows at a time as long as accounts and ``left`` rows last; what was answered, and whether all were
-    refused.
-    """
-    labels: list[IntArray] = []
-    scores: list[FloatArray | None] = []
-    done, refused, start = 0, False, stage.target.queries
-    while done < len(rows):
-        size = min(each, left - (stage.target.queries - start), len(rows) - done)
-        if size <= 0:
-            break
-        try:
-            answer = stage.target.ask(rows[done : done + size], want_scores=True)
-        except TargetRefused:
-            if not stage.target.accounts.refused():
-                refused = True
-                break
-        except BudgetExhausted:
-            break
-        else:
-            labels.append(answer.labels)
-            scores.append(answer.scores)
-            done += size
-    kept = [part for part in scores if part is not None]
-    together = np.concatenate(kept) if kept and len(kept) == len(scores) else None
-    return Answer(np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64), together), refused
-
-
 def outcomes_of(
     confirmed: BoolArray, before: BoolArray, claimed: BoolArray, *, queries: int, refused: bool = False
 ) -> tuple[SampleOutcome, ...]:
     """One outcome for each unit. The queries of an attack on all of them are spread evenly, the rest on the first."""
-    n = len(confirmed)
-    share, rest = divmod(queries, n) if n else (0, 0)
     return tuple(
         SampleOutcome(
-            index=i, claimed=bool(claimed[i]), confirmed=bool(confirmed[i]), queries=share + (i < rest),
+            index=i, claimed=bool(claimed[i]), confirmed=bool(confirmed[i]), queries=share,
             distance=0.0, refused=refused, before=bool(before[i]),
         )
-        for i in range(n)
+        for i, share in enumerate(even_shares(queries, len(confirmed)))
     )  # fmt: skip
 
 

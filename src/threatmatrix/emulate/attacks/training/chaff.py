@@ -5,7 +5,7 @@ dead code from harmless programs: Lin, Stamp, "Hunting for undetectable metamorp
 Cost: no query. How it differs from metame: opcodes only, no operands and no bytes, so that nothing of it runs at all.
 
 ``metamorphic_chaff`` needs ``original`` (one sample of a family), ``public_programs`` and ``taught`` (how many programs
-the engines know), and holds ``breeder`` (the engine, for more) and ``mutants`` (Rows). No outcomes. Figures:
+the engines know), and holds ``breeder`` (the engine, for more) and ``mutants`` (Rows). Result: no outcomes. Figures:
 ``mutants``, ``broken`` (share that a wrong jump cut short), ``alike_low`` and ``alike_high`` (of the original's runs of
 three opcodes, the share that a mutant keeps: smallest and largest of twenty that are not cut short).
 """

@@ -9,7 +9,7 @@ Each input to be mistaken gets ``each`` poisons: rows of class ``target`` that a
 far towards it as ``reach`` (the largest change of a value) allows, and added with their own, right label. To spare
 trainings, ``together`` inputs share one. As control, the same rows are moved as far in directions by chance.
 
-Needs ``corpus`` (Samples of numbers) and ``retrain``. One outcome for each held-out input of class ``source``,
+Needs ``corpus`` (Samples of numbers) and ``retrain``. Result: one outcome for each held-out input of class ``source``,
 e.g.
 ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=0, distance=0.0, before=False)``; confirmed where
 the model that was trained with its poisons says ``target``. Figures: ``asr``, ``poisons`` (in one training),
@@ -84,7 +84,8 @@ def _aims(stage: Stage, data: Samples, params: CleanLabelParams) -> tuple[IntArr
         for row, unit in enumerate(stage.samples.x[of]):
             away[row, label] = np.sort(np.linalg.norm((own - unit).reshape(len(own), -1), axis=1))[: params.each].mean()
     away[np.arange(len(of)), y[of]] = np.inf
-    return of, np.argmin(away, axis=1).astype(np.int64)
+    other = np.isfinite(away).any(axis=1)  # data of one class only: there is nothing else to be mistaken for
+    return of[other], np.argmin(away[other], axis=1).astype(np.int64)
 
 
 def _poisons(stage: Stage, data: Samples, group: Samples, params: CleanLabelParams) -> tuple[Samples, float]:

@@ -10,7 +10,7 @@ that the model has learnt from, as far as he knows (``taught``, the number of re
 Accounts report in turn. As control, the same number of reports of inputs drawn from all ``reports`` with labels by
 chance. How it differs from the case: feedback is a label here, not a sentence.
 
-One outcome for each held-out input of the class, e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True,
+Result: one outcome for each held-out input of the class, e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True,
 queries=4, distance=0.0, refused=False, before=False)``; confirmed where the auditor is told that it is the other
 class. Holds ``passed_before`` (one truth value for each). Figures: ``fnr_before``, ``fnr_after_10`` … for each share
 that was reached, ``fnr_after``, ``reports``, ``accounts``.
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.training.base import answers_by, outcomes_of, room, taught_by
+from threatmatrix.emulate.attacks.asking import ask_all
+from threatmatrix.emulate.attacks.training.base import outcomes_of, room, taught_by
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.model.errors import UsageError
 
@@ -60,7 +61,7 @@ def feedback_poisoning(stage: Stage) -> Brought:
     figures |= {"fnr_after": float(np.mean(passed)), "reports": told, "accounts": len(stage.target.accounts.keys)}
     claimed = np.zeros(len(units), dtype=np.bool_)
     if not refused:
-        said = answers_by(stage, units, 5 * params.each, room(stage, start))[0].labels
+        said = ask_all(stage, units, 5 * params.each, since=start).labels
         claimed[: len(said)] = said == params.label
     spent = stage.target.queries - start
     return Brought(

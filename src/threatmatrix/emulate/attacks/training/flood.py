@@ -12,13 +12,13 @@ case: there nobody is known to have looked anything up; the uploads are the same
 
 As control, as many harmless programs of the attacker's own, rewritten by the same engine, looked up and uploaded alike.
 
-``share_samples`` uploads the first ``mutants`` and holds ``shared``, their number. One outcome for each, confirmed
-where the auditor hears that most engines call it the family. ``near_duplicate_flood`` goes on to a ``share`` of
-``taught``, the number of programs that the engines know.
-One outcome for each held-out harmless program, e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=8,
-distance=0.0, before=False)``; confirmed where more than half of the engines call it the family. Figures:
-``fpr_before``, ``fpr_after``, ``uploads``, ``looked_up``, ``passed`` (share of those looked up that most engines
-called the family), ``dead`` (of the last generation), ``broken`` (share of the mutants that were cut short).
+``share_samples`` uploads the first ``mutants`` and holds ``shared``, their number. Result: one outcome for each,
+confirmed where the auditor hears that most engines call it the family. ``near_duplicate_flood`` goes on to a ``share``
+of ``taught``, the number of programs that the engines know. Result: one outcome for each held-out harmless program,
+e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=8, distance=0.0, before=False)``; confirmed where
+more than half of the engines call it the family. Figures: ``fpr_before``, ``fpr_after``, ``uploads``, ``looked_up``,
+``passed`` (share of those looked up that most engines called the family), ``dead`` (of the last generation), ``broken``
+(share of the mutants that were cut short).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.training.base import BoolArray, answers_by, outcomes_of, room, taught_by
+from threatmatrix.emulate.attacks.asking import ask_all
+from threatmatrix.emulate.attacks.training.base import BoolArray, outcomes_of, room, taught_by
 from threatmatrix.emulate.attacks.training.chaff import Breeder
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.emulate.target import Rows, Target, texts
@@ -90,8 +91,9 @@ def near_duplicate_flood(stage: Stage) -> Brought:
     after = _accused(stage.judge, held_out, family)
     claimed = np.zeros(len(held_out), dtype=np.bool_)
     if not flood.refused:
-        answer, flood.refused = answers_by(stage, held_out, 10, room(stage, flood.start))
-        claimed[: len(answer.labels)] = answer.labels == family
+        heard = ask_all(stage, held_out, 10, since=flood.start)
+        flood.refused = heard.refused
+        claimed[: len(heard.labels)] = heard.labels == family
     spent = stage.target.queries - flood.start
     return Brought(
         outcomes=outcomes_of(after, before, claimed, queries=spent, refused=flood.refused),
@@ -131,7 +133,7 @@ class _Flood:
         generation = math.ceil(uploads / max(1, self.params.generations))
         while self.uploads < uploads and barren < 5 and not self.refused:
             wanted = min(generation, uploads - self.uploads)
-            rows = self._bred(round(wanted * self.params.spare))
+            rows = self._bred(max(wanted, round(wanted * self.params.spare)))
             passing = self._passing(rows)
             barren = 0 if passing.any() or self.stage.control else barren + 1
             chosen = rows[:wanted] if self.stage.control else rows[passing][:wanted]
@@ -151,10 +153,11 @@ class _Flood:
 
     def _passing(self, rows: Rows) -> BoolArray:
         """Which of them most engines call the family, as far as that could be looked up."""
-        answer, self.refused = answers_by(self.stage, rows, self.params.each, room(self.stage, self.start))
+        heard = ask_all(self.stage, rows, self.params.each, since=self.start)
+        self.refused = heard.refused
         passing = np.zeros(len(rows), dtype=np.bool_)
-        passing[: len(answer.labels)] = answer.labels == self.breeder.family
-        self.looked_up, self.passed = self.looked_up + len(answer.labels), self.passed + int(passing.sum())
+        passing[: len(heard.labels)] = heard.labels == self.breeder.family
+        self.looked_up, self.passed = self.looked_up + len(heard.labels), self.passed + int(passing.sum())
         return passing
 
     def _upload(self, rows: Rows) -> bool:

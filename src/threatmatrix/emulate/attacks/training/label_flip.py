@@ -7,7 +7,7 @@ middle of the class and not about its edge. Texts and files have no mean here: t
 
 Needs ``corpus`` (Samples) and ``retrain``. As control, the same number of labels, of any row, become any other.
 
-One outcome for each held-out input of the class ``source``, e.g. ``SampleOutcome(index=3, claimed=True,
+Result: one outcome for each held-out input of the class ``source``, e.g. ``SampleOutcome(index=3, claimed=True,
 confirmed=True, queries=0, distance=0.0, before=False)``; confirmed where the model that was trained on the changed
 table says ``target``, before where the one trained on the right table does. Nothing of the target is asked or changed:
 both models are trained in process. Figures: ``asr``, ``changed`` (labels), ``accuracy_before``, ``accuracy_after``

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 __all__ = ["EQUAL", "IDLE", "Metamorph"]
 
-EQUAL: dict[str, tuple[str, ...]] = {
+EQUAL: MappingProxyType[str, tuple[str, ...]] = MappingProxyType({
     "xor": ("sub", "mov", "and"),  # to zero a register
     "sub": ("add", "lea"),
     "add": ("sub", "lea"),
@@ -41,7 +42,7 @@ EQUAL: dict[str, tuple[str, ...]] = {
     "movzx": ("xor mov", "and"),
     "bswap": ("rol rol rol",),
     "call": ("push jmp",),
-}
+})  # fmt: skip
 """Opcode → what may stand in its place with other operands."""
 
 IDLE = ("nop", "push pop", "mov", "xchg xchg", "lea", "inc dec", "add sub", "not not", "test", "cmp")

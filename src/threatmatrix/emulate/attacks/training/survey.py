@@ -4,13 +4,14 @@ Source: Adversarial ML Threat Matrix, case study "Tay poisoning" (execution via 
 and scores where there are any. Cost: one query for each row.
 
 ``survey_answers`` asks about the attacker's own ``reports`` and holds ``caught``: Samples of the class ``source`` that
-the model recognises, those of which it is surest first. One outcome, e.g. ``SampleOutcome(index=0, claimed=True,
-confirmed=True, queries=150, distance=0.0)``; confirmed where there was an answer. Figure: ``caught_share``.
+the model recognises, those of which it is surest first. Result: one outcome, e.g. ``SampleOutcome(index=0,
+claimed=True, confirmed=True, queries=150, distance=0.0)``; confirmed where there was an answer. Figure:
+``caught_share``.
 
-``public_mistakes`` asks about every held-out input of the class ``source`` as any user would. One outcome for each,
-e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=1, distance=0.0, before=False)``; claimed where
-the attacker, confirmed where the auditor gets the answer ``label``. Whether it was so before the poisoning is taken
-from ``passed_before``, which feedback poisoning holds. Figure: ``mistakes``, their share.
+``public_mistakes`` asks about every held-out input of the class ``source`` as any user would. Result: one outcome for
+each, e.g. ``SampleOutcome(index=3, claimed=True, confirmed=True, queries=1, distance=0.0, before=False)``; claimed
+where the attacker, confirmed where the auditor gets the answer ``label``. Whether it was so before the poisoning is
+taken from ``passed_before``, which feedback poisoning holds. Figure: ``mistakes``, their share.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatmatrix.emulate.attacks.training.base import answers_by, outcomes_of
+from threatmatrix.emulate.attacks.asking import ask_all
+from threatmatrix.emulate.attacks.training.base import outcomes_of
 from threatmatrix.emulate.stage import Brought, Samples, Stage
 from threatmatrix.model.evidence import SampleOutcome
 
@@ -47,15 +49,15 @@ def survey_answers(stage: Stage) -> Brought:
     """Ask about what is at hand; see the module's docstring."""
     params = stage.settings(SurveyAnswersParams)
     reports, start = stage.take("reports", Samples), stage.target.queries
-    answer, refused = answers_by(stage, reports.x, params.each, stage.budget)
-    own = reports.y[: len(answer.labels)] == params.source
-    caught = np.flatnonzero(own & (answer.labels == params.source))
-    if answer.scores is not None:
-        caught = caught[np.argsort(-answer.scores[caught, params.source], kind="stable")]
-    answered = len(answer.labels) > 0
+    heard = ask_all(stage, reports.x, params.each)
+    own = reports.y[: len(heard.labels)] == params.source
+    caught = np.flatnonzero(own & (heard.labels == params.source))
+    if heard.graded:
+        caught = caught[np.argsort(-heard.scores[caught, params.source], kind="stable")]
+    answered = len(heard.labels) > 0
     outcome = SampleOutcome(
         index=0, claimed=answered, confirmed=answered, queries=stage.target.queries - start,
-        distance=0.0, refused=refused,
+        distance=0.0, refused=heard.refused,
     )  # fmt: skip
     return Brought(
         outcomes=(outcome,),
@@ -68,14 +70,14 @@ def public_mistakes(stage: Stage) -> Brought:
     """Ask what everybody hears now; see the module's docstring."""
     params = stage.settings(PublicMistakesParams)
     rows, start = stage.samples.x[stage.samples.y == params.source], stage.target.queries
-    answer, refused = answers_by(stage, rows, params.each, stage.budget)
+    heard = ask_all(stage, rows, params.each)
     claimed = np.zeros(len(rows), dtype=np.bool_)
-    claimed[: len(answer.labels)] = answer.labels == params.label
+    claimed[: len(heard.labels)] = heard.labels == params.label
     before = stage.held.get("passed_before")
     if not isinstance(before, np.ndarray) or len(before) != len(rows):
         before = np.zeros(len(rows), dtype=np.bool_)
     confirmed = stage.judge.labels(rows) == params.label
     return Brought(
-        outcomes=outcomes_of(confirmed, before, claimed, queries=stage.target.queries - start, refused=refused),
+        outcomes=outcomes_of(confirmed, before, claimed, queries=stage.target.queries - start, refused=heard.refused),
         figures={"mistakes": float(np.mean(confirmed))},
     )

@@ -15,6 +15,7 @@ from threatmatrix.emulate.targets.form import form_of
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.matrix import CaseStudy, ReplaySpec
 from threatmatrix.model.system import Scope
+from threatmatrix.workflows.reference_server import Host
 from threatmatrix.workflows.replay.accounts import Accounts
 
 __all__ = ["DEFAULTS", "START", "ChainLab", "build_lab", "settings_of"]
@@ -35,6 +36,7 @@ DEFAULTS: Mapping[str, Any] = {
 """Parameters of every chain; a case's replay.yaml may set others, and ``reference_…`` those of its target."""
 
 _REFERENCE = "reference_"
+_WEIGHTS = "model.npz"
 
 
 def settings_of(spec: ReplaySpec, *, small: bool) -> dict[str, Any]:
@@ -48,7 +50,10 @@ def settings_of(spec: ReplaySpec, *, small: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ChainLab:
-    """The fixed parts of one replay. ``ledger``: the scope's hard limit, shared by every client of the attacker."""
+    """The fixed parts of one replay. ``ledger``: the scope's hard limit, shared by every client of the attacker.
+
+    ``host``: the process that serves the target in every scene.
+    """
 
     case: CaseStudy
     spec: ReplaySpec
@@ -58,6 +63,7 @@ class ChainLab:
     scope: Scope
     ledger: QueryLedger
     accounts: Accounts = field(repr=False)
+    host: Host = field(repr=False)
     reference: Reference = field(repr=False)
     samples: Samples = field(repr=False)
     gives_text: bool = False
@@ -74,15 +80,22 @@ class ChainLab:
         }
 
     @property
+    def app(self) -> dict[str, Any]:
+        """What is served in every scene: the model by its weights where a store keeps them, else built once more."""
+        if self.spec.store:
+            return {"weights": str(self.workspace / _WEIGHTS)}
+        return {"reference": self.spec.target, "seed": self.seed, "params": self.reference_params}
+
+    @property
     def learns(self) -> bool:
         """Whether an attack leaves the target changed, so that the control needs a fresh one."""
         return self.spec.store or isinstance(self.reference.model, TaughtModel)
 
 
 def build_lab(
-    case: CaseStudy, workspace: Path, scope: Scope, *, seed: int, samples: int, small: bool = False
+    case: CaseStudy, workspace: Path, scope: Scope, host: Host, *, seed: int, samples: int, small: bool = False
 ) -> ChainLab:
-    """Build the target from its seed and choose what is attacked.
+    """Build the target from its seed, here and at the ``host``, and choose what is attacked.
 
     Raises MissingExtraError, FormatError for a parameter that does not exist.
     """
@@ -98,10 +111,16 @@ def build_lab(
         scope=scope,
         ledger=QueryLedger(scope.max_queries),
         accounts=Accounts.of(seed),
+        host=host,
         reference=None,  # type: ignore[arg-type]
         samples=None,  # type: ignore[arg-type]
     )
+    if not spec.store:
+        host.order(build=lab.app)  # meanwhile, beside this process
     reference = build_reference(spec.target, seed, **lab.reference_params)
+    if spec.store:
+        assert reference.weights is not None, "an artefact store keeps the weights of what is served"
+        reference.weights.save(workspace / _WEIGHTS)
     attacked = _first(reference.attacker, samples)
     return replace(lab, reference=reference, samples=attacked, gives_text=form_of(reference).gives_text)
 

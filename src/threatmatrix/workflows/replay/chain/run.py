@@ -14,13 +14,14 @@ from threatmatrix.model.evidence import AttackResult
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.calibrate import calibrate
 from threatmatrix.workflows.home import Home
+from threatmatrix.workflows.reference_server import Host
 from threatmatrix.workflows.replay.beside import one_thread
 from threatmatrix.workflows.replay.chain.lab import START, ChainLab, build_lab
 from threatmatrix.workflows.replay.chain.plan import ChainPlan
 from threatmatrix.workflows.replay.chain.report import Measured, evidence_of, row_of
 from threatmatrix.workflows.replay.chain.response import Defended, defended, live_store
 from threatmatrix.workflows.replay.chain.scene import ATTACKER, Scene
-from threatmatrix.workflows.replay.chain.sight import Sight, events_of, judge, look
+from threatmatrix.workflows.replay.chain.sight import REFERENCE, Sight, events_of, judge, look
 from threatmatrix.workflows.replay.chain.walk import Walk, random_control, walk
 from threatmatrix.workflows.replay.progress import ProgressLike
 from threatmatrix.workflows.replay.row import CaseRow
@@ -28,8 +29,6 @@ from threatmatrix.workflows.replay.scopes import write_scope
 from threatmatrix.workflows.replay.story import adopt, adopted_id
 
 __all__ = ["replay_chain"]
-
-_REFERENCE = "reference"  # the account whose traffic the monitors are calibrated on
 
 
 def replay_chain(
@@ -53,8 +52,8 @@ def replay_chain(
         own = write_scope(workspace, plan.models, plan.techniques(library), plan.max_queries, now)
         scope = load_scope(own, now, techniques=library.techniques)
     progress.stage("building the reference target")
-    with one_thread():
-        lab = build_lab(plan.case, workspace, scope, seed=seed, samples=plan.samples, small=plan.small)
+    with one_thread(), Host(workspace / "server.txt") as host:
+        lab = build_lab(plan.case, workspace, scope, host, seed=seed, samples=plan.samples, small=plan.small)
         measured = _measure(plan, lab, library, progress)
     progress.stage("writing the evidence")
     with home.open_store() as users, live_store(lab, "live") as live:
@@ -95,7 +94,7 @@ def _unhindered(
     lab: ChainLab, library: Library, accounts: list[str], report: Callable[[str], None]
 ) -> tuple[Walk, AttackResult, list[Calibration], Sight]:
     """Nobody acts: the chain, and the judged attack by chance; on a fresh target where the attack changes it."""
-    with Scene(lab, "unhindered", [*accounts, _REFERENCE], seed=1) as scene:
+    with Scene(lab, "unhindered", [*accounts, REFERENCE], seed=1) as scene:
         calibrations = _calibrate(lab, library, scene)
         scene.pass_time(lab.number("warm_up_seconds"))
         plain = walk(lab, library, scene, accounts, report=report)
@@ -117,7 +116,7 @@ def _calibrate(lab: ChainLab, library: Library, scene: Scene) -> list[Calibratio
     if lab.reference.width is None:
         return []
     for row in lab.reference.calibration:
-        visit = Visit(at=0, account=_REFERENCE, user_agent="calibration/1", address="192.0.2.9", rows=row[None])
+        visit = Visit(at=0, account=REFERENCE, user_agent="calibration/1", address="192.0.2.9", rows=row[None])
         scene.visit(visit)
     try:
         return calibrate([scene.logs[0][0]], library=library, now=START)

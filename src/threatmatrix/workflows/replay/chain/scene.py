@@ -74,12 +74,13 @@ class Scene:
         lab = self._lab
         server = Server(
             name=lab.spec.target,
-            app={"reference": lab.reference.name, "seed": lab.seed, "params": lab.reference_params},
+            app=lab.app,
             log=self.logs[0][0],
             policy=self.policy,
             secret=lab.accounts.secret,
             accounts=lab.accounts.directory(self.accounts),
             seed=self._seed,
+            host=lab.host,
         )
         self.url = self._stack.enter_context(server).url
         visits = lab.reference.honest(clients=len(self._honest), seed=self._seed)
@@ -101,6 +102,7 @@ class Scene:
             secret=lab.accounts.secret,
             policy=self.policy,
             replayed=True,
+            host=lab.host,
         )
         url = house.open(self._stack)
         staff = of_store(honest_staff(house.furnished, seed=self._seed))
@@ -186,6 +188,7 @@ class Scene:
             "before_request": before,
             "after_request": self._count,
             "clock": lambda: self.now,
+            "pause": self.pass_time,
             "kill_switch": self._lab.workspace / "STOP",
         }
 

@@ -14,9 +14,12 @@ from threatmatrix.workflows.detect import build_session
 from threatmatrix.workflows.replay.chain.lab import ChainLab
 from threatmatrix.workflows.replay.chain.scene import Scene, is_measuring
 
-__all__ = ["Detected", "Sight", "events_of", "judge", "look"]
+__all__ = ["REFERENCE", "Detected", "Sight", "events_of", "judge", "look"]
 
-_AT_ONCE = 2_000
+REFERENCE = "reference"
+"""The account whose traffic the monitors are calibrated on: it is no honest user's."""
+
+_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,16 @@ def judge(library: Library, calibrations: Sequence[Calibration], events: Sequenc
 
 
 def look(lab: ChainLab, events: Sequence[Event], findings: Iterable[Finding]) -> Sight:
-    """Whose events the findings rest on: the attacker's carry the correlation of the replay in their user agent."""
+    """Whose events the findings rest on: the attacker's carry the correlation of the replay in their user agent.
+
+    What rests on reference traffic alone says nothing about honest users.
+    """
     mine = lab.accounts.correlation()
+    reference = {event.event_id for event in events if event.principal == REFERENCE}
     attacks = [event for event in events if mine in (event.user_agent or "")]
     place = {event.event_id: number for number, event in enumerate(attacks, 1)}
     loud = [finding for finding in findings if finding.severity is not Severity.informational]
-    on_honest = [f for f in loud if f.alarm_event not in place]
+    on_honest = [f for f in loud if f.alarm_event not in place and f.alarm_event not in reference]
     unsure = {finding.detector for finding in on_honest}
     first: dict[str, tuple[Detected, bool]] = {}
     for finding in sorted(loud, key=lambda f: place.get(f.alarm_event, 0)):
@@ -87,5 +94,5 @@ def look(lab: ChainLab, events: Sequence[Event], findings: Iterable[Finding]) ->
         ambiguous=tuple(seen for seen, ambiguous in first.values() if ambiguous),
         honest=len(on_honest),
         attacker_events=len(place),
-        honest_events=len(events) - len(place),
+        honest_events=len(events) - len(place) - len(reference),
     )

@@ -115,6 +115,7 @@ class Scene:
             before_request=self._before,
             after_request=self._count,
             clock=lambda: self.now,
+            pause=self.pass_time,
             kill_switch=lab.workspace / "STOP",
         )
         self._stack.callback(client.close)
