@@ -60,6 +60,7 @@ def figures(report: ReplayReport) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.replays
 def test_the_same_seed_gives_the_same_table(tmp_path: Path) -> None:
     """One of the two as a program, whose whole standard output is its report."""
     program = [sys.executable, "-m", "threatmatrix", "-q", "--home", str(tmp_path / "b"), "replay", "microsoft-edge-ai"]

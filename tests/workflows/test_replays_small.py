@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -68,6 +71,24 @@ def test_a_chain_runs_whole(case: str, tmp_path: Path) -> None:
     assert [each.technique for each in row.evidence] == [step.technique for step in carried]
     text = "".join(path.read_text() for path in Path(row.workspace).glob("*.jsonl"))
     assert "tmk_" not in text, "no key is logged"
+
+
+def test_the_same_seed_gives_the_same_row_as_a_program_too(tmp_path: Path) -> None:
+    """One of the two as a program, whose whole standard output is its row."""
+    program = [sys.executable, "-m", "threatmatrix", "-q", "--home", str(tmp_path / "b"), "replay", "tay-poisoning"]
+    said = subprocess.run(
+        [*program, "--profile", "small", "--format", "json"], capture_output=True, text=True, check=True
+    )
+    assert said.stderr == ""
+    planned = plan(LIBRARY, "tay-poisoning", small=True)
+    row = replay(planned, Home(tmp_path / "a"), LIBRARY, seed=1, scope_file=None, progress=Silent(), now=NOW).row
+    first, second = json.loads(json.dumps(asdict(row))), json.loads(said.stdout)
+    for name in ("workspace", "seconds", "evidence"):
+        del first[name]
+    first["published"] = [
+        each | {"reached": told.reached} for each, told in zip(first["published"], row.published, strict=True)
+    ]
+    assert {name: second[name] for name in first} == first
 
 
 def _queries_add_up(row: CaseRow, limit: int) -> None:

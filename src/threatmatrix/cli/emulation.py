@@ -56,7 +56,11 @@ def list_targets(output_format: Format = TableOrJson.table) -> None:
 
 
 @emulate_app.command("show")
-def show(ctx: typer.Context, procedure: str, output_format: Format = TableOrJson.table) -> None:
+def show(
+    ctx: typer.Context,
+    procedure: Annotated[str, typer.Argument(help="Its id, as `emulate list` prints it.")],
+    output_format: Format = TableOrJson.table,
+) -> None:
     """Show one procedure: steps, budget, success, what it should leave in telemetry, how it is undone."""
     from threatmatrix.cli.emulation_tables import show_procedure
 

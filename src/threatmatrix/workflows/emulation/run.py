@@ -29,6 +29,7 @@ from threatmatrix.workflows.emulation.plan import CONTROL
 from threatmatrix.workflows.emulation.report import Emulated, EmulationReport, emulated, evidence_of, versions
 from threatmatrix.workflows.emulation.request import Prepared
 from threatmatrix.workflows.home import Home
+from threatmatrix.workflows.replay.beside import one_thread
 from threatmatrix.workflows.replay.progress import ProgressLike
 
 __all__ = ["emulate"]
@@ -58,7 +59,7 @@ def _emulate(prepared: Prepared, folder: Path, progress: ProgressLike, now: int)
     began = time.monotonic()
     request = prepared.request
     target = str(request.target)
-    with ExitStack() as stack:
+    with one_thread(), ExitStack() as stack:
         life = stack.enter_context(Lifecycle.open(folder, procedure=" ".join(request.procedures), target=target))
         progress.stage(f"reaching {target}")
         ground = Ground(prepared, folder, stack, now)

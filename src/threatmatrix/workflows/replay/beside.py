@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from multiprocessing.connection import wait
 
@@ -41,9 +41,13 @@ def _end_with_parent() -> None:
 def one_thread() -> AbstractContextManager[object]:
     """One thread for NumPy from now on, or for as long as the block runs.
 
-    The arrays of a replay are small: what further BLAS threads do is wait, and that costs a core each.
+    The arrays of a replay are small: what further BLAS threads do is wait, and that costs a core each. Without
+    ``[emulate]`` nothing is limited.
     """
-    limit: AbstractContextManager[object] = import_module("threadpoolctl").threadpool_limits(limits=1)
+    try:
+        limit: AbstractContextManager[object] = import_module("threadpoolctl").threadpool_limits(limits=1)
+    except ImportError:
+        return nullcontext()
     return limit
 
 
