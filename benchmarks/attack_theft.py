@@ -20,7 +20,7 @@ from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.target import FloatArray
 from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.model.evidence import Rate
-from threatmatrix.model.matrix import Procedure, ProcedureStep
+from threatmatrix.model.procedure import Procedure, ProcedureStep
 from threatmatrix.remediate.compare import rate, wilson
 
 BUDGET = 400

@@ -12,7 +12,7 @@ from threatmatrix.emulate.reference.digits import Part, load_splits, train_produ
 from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.model.evidence import Rate
-from threatmatrix.model.matrix import Procedure, ProcedureStep
+from threatmatrix.model.procedure import Procedure, ProcedureStep
 
 THRESHOLDS = {"l2": 1.0, "linf": 0.15}
 SCORE_ATTACKS = ("square", "simba", "nes", "zoo")

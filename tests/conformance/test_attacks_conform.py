@@ -12,7 +12,7 @@ from threatmatrix.emulate.attacks import FAMILIES, AttackKind, attack_kind, atta
 from threatmatrix.emulate.params import parse_params
 from threatmatrix.knowledge import load_library
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 
 KINDS = list(attack_kinds())
 PROCEDURES = load_library().procedures()

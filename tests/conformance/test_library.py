@@ -39,11 +39,11 @@ from threatmatrix.model.matrix import (
     Guidance,
     Mitigation,
     MonitorSpec,
-    Procedure,
     RuleSource,
     Technique,
     Vulnerability,
 )
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.respond.cacao import load_playbook
 from threatmatrix.telemetry.reading import read_events
 from threatmatrix.workflows.rule_documents import rule_documents

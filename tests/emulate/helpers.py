@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.model.matrix import Procedure, ProcedureStep
+from threatmatrix.model.procedure import Procedure, ProcedureStep
 from threatmatrix.model.system import Scope
 
 D = 16

@@ -24,7 +24,7 @@ from threatmatrix.emulate.targets import InProcessTarget, OIPClient
 from threatmatrix.emulate.targets.store_client import StoreClient
 from threatmatrix.emulate.undo import RecordedStore, undoers
 from threatmatrix.model.errors import BudgetExhausted, TargetRefused, UnknownNameError, UsageError
-from threatmatrix.model.matrix import ProcedureStep
+from threatmatrix.model.procedure import ProcedureStep
 
 SCOPE = scope(models=("store", "votes"), techniques=("valid-account",))
 SAMPLES = rows(12, seed=5)

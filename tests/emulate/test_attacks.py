@@ -19,7 +19,7 @@ from threatmatrix.model.errors import (
     UnknownNameError,
     UsageError,
 )
-from threatmatrix.model.matrix import ProcedureStep
+from threatmatrix.model.procedure import ProcedureStep
 
 
 class Recorder(InProcessTarget):

@@ -17,7 +17,7 @@ from threatmatrix.emulate.target import Answer, texts
 from threatmatrix.emulate.targets import InProcessTarget
 from threatmatrix.emulate.variants import ADAPTIONS, DELAY_SECONDS, DUMMIES, NOISE, WIDE, parse_variant
 from threatmatrix.model.errors import UnknownNameError, UsageError
-from threatmatrix.model.matrix import ProcedureStep
+from threatmatrix.model.procedure import ProcedureStep
 
 from .helpers import half_space, inputs, procedure
 

@@ -26,7 +26,7 @@ from threatmatrix.emulate.reference.serving import listen, oip_app
 from threatmatrix.emulate.run import Hands, run_procedure
 from threatmatrix.emulate.targets import InProcessTarget, OIPClient
 from threatmatrix.model.errors import InputError, UnknownNameError
-from threatmatrix.model.matrix import ProcedureStep
+from threatmatrix.model.procedure import ProcedureStep
 
 LIBRARY = Path(digits.__file__).parents[2] / "library" / "techniques"
 OURS = [

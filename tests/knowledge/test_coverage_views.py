@@ -17,7 +17,8 @@ from threatmatrix.knowledge.navigator import navigator_layer, navigator_layers
 from threatmatrix.knowledge.page.html import matrix_page
 from threatmatrix.knowledge.view import CellView, Marks, columns_of, figures_of
 from threatmatrix.model.evidence import Evidence, Rate
-from threatmatrix.model.matrix import Cell, ExternalId, Reference, Tactic, Technique
+from threatmatrix.model.matrix import Cell, ExternalId, Tactic, Technique
+from threatmatrix.model.procedure import Reference
 
 RATE = {"successes": 49, "n": 60, "low": 0.7, "high": 0.89}
 RECORD = {

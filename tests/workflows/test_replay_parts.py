@@ -10,7 +10,7 @@ import pytest
 from threatmatrix.model.detection import Finding, Severity
 from threatmatrix.model.errors import FormatError
 from threatmatrix.model.event import Event
-from threatmatrix.model.matrix import ReplaySpec
+from threatmatrix.model.procedure import ReplaySpec
 from threatmatrix.remediate.compare import compare, wilson
 from threatmatrix.workflows.replay.accounts import Accounts
 from threatmatrix.workflows.replay.chain.lab import ChainLab, settings_of

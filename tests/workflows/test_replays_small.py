@@ -14,7 +14,7 @@ import pytest
 
 from threatmatrix.knowledge import load_library
 from threatmatrix.model.errors import ScopeError
-from threatmatrix.model.matrix import ReplaySpec
+from threatmatrix.model.procedure import ReplaySpec
 from threatmatrix.workflows.home import Home
 from threatmatrix.workflows.reference_server import Host, Server
 from threatmatrix.workflows.replay import CaseRow, plan, replay, replayable

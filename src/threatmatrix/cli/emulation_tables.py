@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from threatmatrix.emulate.lifecycle import CleanUp
     from threatmatrix.emulate.plan import QueryPlan
     from threatmatrix.knowledge import Library
-    from threatmatrix.model.matrix import Procedure
+    from threatmatrix.model.procedure import Procedure
     from threatmatrix.workflows.emulation import EmulationReport, EmulationState
 
 __all__ = [

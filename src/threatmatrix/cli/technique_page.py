@@ -15,7 +15,7 @@ from threatmatrix.knowledge.lookup import other_ids
 
 if TYPE_CHECKING:
     from threatmatrix.model.edition import Edition, EditionCase, EditionStep, EditionTechnique
-    from threatmatrix.model.matrix import Reference
+    from threatmatrix.model.procedure import Reference
 
 __all__ = ["case_as_json", "show_case", "show_technique", "technique_as_json"]
 

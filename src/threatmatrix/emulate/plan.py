@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threatmatrix.emulate.attacks import attack_kind
 from threatmatrix.emulate.confirm import FRESH_QUERIES
 from threatmatrix.emulate.variants import parse_variant
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 
 __all__ = ["PlanLine", "QueryPlan", "plan_queries"]
 

@@ -19,7 +19,7 @@ from threatmatrix.emulate.target import IntArray, Rows, Store, Target, Teachable
 from threatmatrix.emulate.variants import REPEATS, Variant, parse_variant
 from threatmatrix.model.errors import FormatError, UnknownNameError, UsageError
 from threatmatrix.model.evidence import AttackResult, SampleOutcome
-from threatmatrix.model.matrix import Procedure, ProcedureStep
+from threatmatrix.model.procedure import Procedure, ProcedureStep
 
 __all__ = ["SAME", "Hands", "run_procedure"]
 

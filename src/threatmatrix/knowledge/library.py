@@ -8,16 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from threatmatrix.model.errors import UnknownNameError
-from threatmatrix.model.matrix import (
-    CaseStudy,
-    Cell,
-    Mitigation,
-    Procedure,
-    RuleSource,
-    Tactic,
-    Technique,
-    Vulnerability,
-)
+from threatmatrix.model.matrix import CaseStudy, Cell, Mitigation, RuleSource, Tactic, Technique, Vulnerability
+from threatmatrix.model.procedure import Procedure
 
 __all__ = ["LIBRARY", "Library"]
 

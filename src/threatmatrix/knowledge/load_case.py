@@ -9,7 +9,8 @@ from threatmatrix.knowledge.check import check
 from threatmatrix.knowledge.layers import Layers
 from threatmatrix.knowledge.load_technique import check_folder, references_of
 from threatmatrix.knowledge.yamlfile import Document
-from threatmatrix.model.matrix import CaseStep, CaseStudy, Published, ReplaySpec
+from threatmatrix.model.matrix import CaseStep, CaseStudy
+from threatmatrix.model.procedure import Published, ReplaySpec
 
 __all__ = ["load_case"]
 

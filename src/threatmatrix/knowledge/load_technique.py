@@ -10,19 +10,8 @@ from threatmatrix.knowledge.cross import Unit
 from threatmatrix.knowledge.layers import Layers, is_disabled
 from threatmatrix.knowledge.yamlfile import load_yaml
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.matrix import (
-    Control,
-    ExpectedControl,
-    ExternalId,
-    Guidance,
-    MonitorSpec,
-    Procedure,
-    ProcedureStep,
-    Reference,
-    SampleSet,
-    Technique,
-    Trace,
-)
+from threatmatrix.model.matrix import Control, ExternalId, Guidance, MonitorSpec, SampleSet, Technique, Trace
+from threatmatrix.model.procedure import ExpectedControl, Procedure, ProcedureStep, Reference
 
 __all__ = ["check_folder", "load_technique", "references_of"]
 

@@ -18,7 +18,7 @@ from threatmatrix.model.edition import (
     EditionVulnerability,
     Mitigates,
 )
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 LEGACY = """---
 id: ATLAS

@@ -16,7 +16,7 @@ from threatmatrix.model.edition import (
     EditionVulnerability,
     Mitigates,
 )
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 RULE = """title: "Many <b>near</b> copies"
 id: 5e5a3f0e-7e2b-4f0c-9f8e-0a6f0a1b2c3d

@@ -14,7 +14,7 @@ from threatmatrix.knowledge.editions import atlas_legacy, atlas_v6
 from threatmatrix.knowledge.editions.reading import YAML_LIMITS, read_edition
 from threatmatrix.knowledge.yamlfile import parse_yaml
 from threatmatrix.model.edition import Edition, Mitigates
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -27,14 +27,13 @@ from threatmatrix.model.matrix import (
     Mitigated,
     Mitigation,
     MonitorSpec,
-    Reference,
-    ReplaySpec,
     RuleSource,
     Tactic,
     Technique,
     Trace,
     Vulnerability,
 )
+from threatmatrix.model.procedure import Reference, ReplaySpec
 
 Thing = TypeVar("Thing")
 

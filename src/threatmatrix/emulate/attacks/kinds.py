@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from threatmatrix.emulate.attacks.base import Attack
 from threatmatrix.emulate.stage import Whole
-from threatmatrix.model.matrix import Access, Modality
+from threatmatrix.model.procedure import Access, Modality
 
 __all__ = ["AttackKind"]
 

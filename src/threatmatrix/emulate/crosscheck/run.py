@@ -18,7 +18,7 @@ from threatmatrix.emulate.crosscheck.meter import Enough, Meter
 from threatmatrix.emulate.target import IntArray, Rows, Target
 from threatmatrix.model.errors import TargetRefused, UnknownNameError
 from threatmatrix.model.evidence import AttackResult, SampleOutcome
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 
 __all__ = ["LIBRARIES", "cross_check", "cross_checks"]
 

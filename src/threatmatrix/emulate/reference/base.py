@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from threatmatrix.emulate.reference.mlp import MLP
 from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.target import FloatArray, IntArray, Rows
-from threatmatrix.model.matrix import Modality
+from threatmatrix.model.procedure import Modality
 
 __all__ = ["Honest", "ModelAnswer", "Reference", "ServedModel", "TaughtModel", "Visit"]
 

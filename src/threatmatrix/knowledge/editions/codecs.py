@@ -8,7 +8,7 @@ from typing import Any
 
 from threatmatrix.knowledge.editions.keys import ABSENT, Key, Unfit, Values
 from threatmatrix.knowledge.editions.versions import release_text
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = [
     "STIX_TYPES",

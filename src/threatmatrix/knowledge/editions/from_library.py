@@ -24,7 +24,8 @@ from threatmatrix.model.edition import (
     Mitigates,
 )
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.matrix import CaseStudy, ExternalId, Mitigation, Procedure, Tactic, Technique, Vulnerability
+from threatmatrix.model.matrix import CaseStudy, ExternalId, Mitigation, Tactic, Technique, Vulnerability
+from threatmatrix.model.procedure import Procedure
 
 __all__ = ["edition_of"]
 

@@ -16,7 +16,7 @@ from threatmatrix.model.edition import (
     Mitigates,
     Note,
 )
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["ENTRIES", "built", "plain"]
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from threatmatrix.knowledge.extra import items, joined, word, words
 from threatmatrix.knowledge.view_edition import Box, EditionView, edition_view, is_later, year_of
 from threatmatrix.model.edition import Edition, EditionCase, EditionTechnique
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["write"]
 

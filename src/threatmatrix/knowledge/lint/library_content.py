@@ -12,7 +12,8 @@ from threatmatrix.knowledge.lint.mapping_judge import Claim, Judge, Verdict
 from threatmatrix.knowledge.lint.mapping_sigma import documents_of, lint_rules
 from threatmatrix.knowledge.yamlfile import Document
 from threatmatrix.model.errors import FormatError, UsageError
-from threatmatrix.model.matrix import CaseStudy, ExternalId, Mitigation, Reference, Vulnerability
+from threatmatrix.model.matrix import CaseStudy, ExternalId, Mitigation, Vulnerability
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["case_findings", "external_ids", "mitigation_findings", "technique_findings", "together"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["anchor", "count", "e", "href", "link", "prose", "references", "section"]
 

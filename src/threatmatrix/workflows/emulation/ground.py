@@ -18,7 +18,7 @@ from threatmatrix.emulate.targets import Conduct, HTTPTarget, ModelForm, OIPClie
 from threatmatrix.emulate.targets.store_client import StoreClient
 from threatmatrix.emulate.undo import Undoer, undoers
 from threatmatrix.model.errors import BudgetExhausted, KillSwitchThrown, ScopeError, ThreatmatrixError
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.emulation.request import Prepared, reference_params
 from threatmatrix.workflows.emulation.serve import secret_of, served

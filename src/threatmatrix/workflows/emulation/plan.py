@@ -15,7 +15,7 @@ from threatmatrix.emulate.targets.specs import TargetSpec
 from threatmatrix.emulate.variants import parse_variant
 from threatmatrix.knowledge import Library
 from threatmatrix.model.errors import ScopeError, UsageError
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.storehouse import STORE
 

@@ -16,7 +16,7 @@ from threatmatrix import __version__
 from threatmatrix.emulate.attacks import attack_kind
 from threatmatrix.knowledge import Library
 from threatmatrix.model.evidence import AttackResult, Comparison, Evidence, Rate
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.remediate.compare import compare, rate
 
 __all__ = ["Emulated", "EmulationReport", "Way", "emulated", "evidence_of"]

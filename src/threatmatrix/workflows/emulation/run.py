@@ -20,7 +20,7 @@ from threatmatrix.emulate.undo import RecordedStore, RecordedTeacher
 from threatmatrix.knowledge import Library
 from threatmatrix.model.errors import KillSwitchThrown, RunError, StoreError, ThreatmatrixError, UsageError
 from threatmatrix.model.evidence import AttackResult, Evidence, Rate
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.remediate.compare import wilson
 from threatmatrix.store.evidence_file import append_evidence
 from threatmatrix.workflows.emulation.ground import Ground

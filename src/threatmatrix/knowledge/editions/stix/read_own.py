@@ -28,7 +28,7 @@ from threatmatrix.model.edition import (
     Source,
 )
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["read_own"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from threatmatrix.knowledge.editions.stix.ids import KILL_CHAINS
 from threatmatrix.knowledge.editions.stix.item import Item
 from threatmatrix.model.edition import Source
-from threatmatrix.model.matrix import Reference
+from threatmatrix.model.procedure import Reference
 
 __all__ = ["checked", "cve_reference", "is_url", "own_reference", "publishable", "readings", "reference", "well_known"]
 

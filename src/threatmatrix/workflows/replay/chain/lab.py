@@ -13,7 +13,8 @@ from threatmatrix.emulate.reference.base import Reference, TaughtModel
 from threatmatrix.emulate.stage import Samples
 from threatmatrix.emulate.targets.form import form_of
 from threatmatrix.model.errors import FormatError
-from threatmatrix.model.matrix import CaseStudy, ReplaySpec
+from threatmatrix.model.matrix import CaseStudy
+from threatmatrix.model.procedure import ReplaySpec
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.reference_server import Host
 from threatmatrix.workflows.replay.accounts import Accounts

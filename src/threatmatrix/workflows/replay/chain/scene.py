@@ -18,7 +18,7 @@ from threatmatrix.emulate.target import Store
 from threatmatrix.emulate.targets import Conduct, OIPClient
 from threatmatrix.gateway.policy import load_snapshot
 from threatmatrix.model.event import Event
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.workflows.reference_server import Server
 from threatmatrix.workflows.replay.chain.lab import START, ChainLab
 from threatmatrix.workflows.replay.chain.street import Street, errand_of, of_model, of_store

@@ -15,7 +15,8 @@ from threatmatrix.emulate.target import IntArray
 from threatmatrix.knowledge import Library
 from threatmatrix.model.errors import TargetRefused, UsageError
 from threatmatrix.model.evidence import AttackResult, SampleOutcome
-from threatmatrix.model.matrix import CaseStep, Procedure
+from threatmatrix.model.matrix import CaseStep
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.workflows.replay.chain.lab import ChainLab
 from threatmatrix.workflows.replay.chain.scene import Scene
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threatmatrix.emulate.ledger import QueryLedger
 from threatmatrix.emulate.reference.digits import DigitSplits, load_splits, train_base, train_product
 from threatmatrix.emulate.reference.mlp import MLP
-from threatmatrix.model.matrix import ReplaySpec
+from threatmatrix.model.procedure import ReplaySpec
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.replay.accounts import Accounts
 

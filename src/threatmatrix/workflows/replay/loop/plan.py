@@ -9,7 +9,8 @@ from threatmatrix.emulate import scope as scopes
 from threatmatrix.emulate.plan import plan_queries
 from threatmatrix.knowledge import Library
 from threatmatrix.model.errors import ScopeError, UnknownNameError
-from threatmatrix.model.matrix import CaseStudy, ReplaySpec
+from threatmatrix.model.matrix import CaseStudy
+from threatmatrix.model.procedure import ReplaySpec
 from threatmatrix.model.system import Scope
 from threatmatrix.workflows.replay.stages import PlannedStage
 

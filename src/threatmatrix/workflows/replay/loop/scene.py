@@ -19,7 +19,7 @@ from threatmatrix.emulate.target import FloatArray, IntArray
 from threatmatrix.emulate.targets import OIPClient
 from threatmatrix.gateway.policy import load_snapshot
 from threatmatrix.model.evidence import AttackResult, Rate
-from threatmatrix.model.matrix import Procedure
+from threatmatrix.model.procedure import Procedure
 from threatmatrix.model.response import PolicyEntry, PolicySnapshot
 from threatmatrix.remediate.compare import wilson
 from threatmatrix.workflows.reference_server import Server
