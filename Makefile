@@ -8,8 +8,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 
 # The tests have a worker for each core: further threads in NumPy would only wait for one another.
-test coverage replays nightly: export OMP_NUM_THREADS := 1
-test coverage replays nightly: export OPENBLAS_NUM_THREADS := 1
+test check coverage replays nightly: export OMP_NUM_THREADS := 1
+test check coverage replays nightly: export OPENBLAS_NUM_THREADS := 1
 
 run: $(VENV)/.run  ## the loop, end to end, on real digits
 	$(BIN)/threatmatrix replay microsoft-edge-ai
