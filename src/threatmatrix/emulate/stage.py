@@ -72,8 +72,10 @@ class Stage:
     def take(self, name: str, kind: type[T]) -> T:
         """What an earlier step left under a name; raises UsageError where it is missing or something else."""
         value = self.held.get(name)
+        if isinstance(value, Samples) and kind in (np.ndarray, tuple):  # a file of samples gives its inputs
+            value = value.x if kind is np.ndarray else tuple(value.x)
         if not isinstance(value, kind):
-            had = ", ".join(sorted(self.held)) or "nothing"
+            had = ", ".join(f"{each} ({type(self.held[each]).__name__})" for each in sorted(self.held)) or "nothing"
             raise UsageError(
                 f"this attack needs {name!r} ({kind.__name__}), and what is held is: {had}",
                 hint="Run the procedure that brings it first, or give it with --input",
