@@ -27,6 +27,7 @@ from threatmatrix.detect.sigma.rules import Correlation, EventRule
 from threatmatrix.emulate.attacks import attack_kind
 from threatmatrix.emulate.params import parse_params
 from threatmatrix.emulate.run import SAME
+from threatmatrix.emulate.variants import parse_variant
 from threatmatrix.knowledge import load_library
 from threatmatrix.knowledge.index import load_index
 from threatmatrix.knowledge.jsonschemas import json_schemas
@@ -272,6 +273,13 @@ def test_a_procedure_has_a_budget_a_revert_and_an_attack(procedure: Procedure) -
 def test_what_a_procedure_expects_to_trip_exists(procedure: Procedure) -> None:
     known = {Path(rule.file).stem for rule in RULES} | {spec.use for _, spec in MONITORED}
     assert set(procedure.expected_detections) <= known
+
+
+@pytest.mark.parametrize("procedure", PROCEDURES, ids=slug_of)
+def test_the_controls_of_a_procedure_and_who_knows_of_them_exist(procedure: Procedure) -> None:
+    for expected in procedure.controls:
+        assert expected.id in {control.id for control in CONTROLS}
+        assert not expected.adaptive or parse_variant(expected.adaptive).name.startswith("adaptive-")
 
 
 # --- playbooks and controls -----------------------------------------------------------------------

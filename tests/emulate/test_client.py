@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from tests.emulate.helpers import scope
-from tests.emulate.small_server import Web, good, small_server
+from tests.emulate.small_server import Web, good
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.ledger import QueryLedger
@@ -25,17 +25,6 @@ from threatmatrix.model.errors import (
     TargetError,
     TargetRefused,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with small_server() as web:
-        yield web
-
-
-@pytest.fixture
-def web(server: Web) -> Web:
-    return server.renewed()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulate.helpers import scope
-from tests.emulate.small_server import Web, small_server
-from tests.emulate.target_kinds import ANSWERS, KINDS, X, ask, client_for
+from tests.emulate.target_kinds import X, ask, client_for
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.ledger import QueryLedger
@@ -26,23 +24,6 @@ from threatmatrix.model.errors import (
     ScopeError,
     TargetError,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with small_server() as web:
-        yield web
-
-
-@pytest.fixture
-def web(server: Web) -> Web:
-    return server.renewed()
-
-
-@pytest.fixture(params=KINDS)
-def kind(request, web: Web) -> str:
-    web.say = lambda path, body: (200, {}, ANSWERS[request.param])
-    return request.param
 
 
 class TestEveryProtocol:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 
 import pytest
 from tests.emulate.helpers import scope
-from tests.emulate.small_server import Web, small_server
-from tests.emulate.target_kinds import ANSWERS, FORM, KINDS, X, ask, client_for
+from tests.emulate.target_kinds import ANSWERS, FORM, X, ask, client_for
 
 from threatmatrix.emulate.accounts import AccountPool
 from threatmatrix.emulate.target import texts
@@ -27,23 +25,6 @@ from threatmatrix.model.errors import (
     ThreatmatrixError,
     UsageError,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with small_server() as web:
-        yield web
-
-
-@pytest.fixture
-def web(server: Web) -> Web:
-    return server.renewed()
-
-
-@pytest.fixture(params=KINDS)
-def kind(request, web: Web) -> str:
-    web.say = lambda path, body: (200, {}, ANSWERS[request.param])
-    return request.param
 
 
 class TestHostile:

@@ -51,7 +51,7 @@ EVENTS = [event(n, attacker=n % 2 == 0) for n in range(1, 21)]  # the attacker's
 def test_a_detector_is_told_with_the_attackers_rows_by_then() -> None:
     seen = look(LAB, EVENTS, [finding("burst", 12), finding("burst", 8), finding("walk", 20)])
     assert [(each.title, each.after, each.at) for each in seen.detected] == [("burst", 4, 8), ("walk", 10, 20)]
-    assert (seen.attacker_events, seen.honest_events, seen.honest) == (10, 10, 0)
+    assert (seen.honest_events, seen.honest) == (10, 0)
 
 
 def test_a_detector_that_fires_on_honest_users_tells_nobody_apart() -> None:
@@ -81,7 +81,8 @@ def row(attacked: int, after: int, adaptive: int | None, control: int = 3, n: in
     return CaseRow(
         case="c", name="C", target="t", seed=1, samples=n, judged="p", effect="", before=wilson(0, n), control=second,
         attacked=first, attacked_vs_control=compare("", first, second), queries=1, detected=(), ambiguous=(),
-        honest_findings=0, honest_events=1, responded=0, blocked=(), honest_blocked=(), after=wilson(after, n),
+        honest_findings=0, honest_events=1, responded=0, blocked=(), honest_blocked=(),
+        honest_requests=9, honest_refused=0, after=wilson(after, n),
         adaptive=None if adaptive is None else wilson(adaptive, n), adaptive_variant="", steps=(),
     )  # fmt: skip
 

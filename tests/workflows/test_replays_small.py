@@ -62,6 +62,7 @@ def test_a_chain_runs_whole(case: str, tmp_path: Path) -> None:
     assert row.attacked.n == row.control.n == row.after.n > 0
     assert row.honest_events > 0
     assert row.honest_blocked == ()
+    assert 0 <= row.honest_refused <= row.honest_requests
     _queries_add_up(row, planned.max_queries)
     assert all(each.ours is not None for each in row.published), "what is published beside ours is measured"
     with home.open_store() as store:

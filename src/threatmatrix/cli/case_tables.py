@@ -146,7 +146,8 @@ def _sight(row: CaseRow, library: Library) -> None:
         console.print(f"fired on honest users as well: {escape(_seen(row.ambiguous))}", style="dim")
     console.print(
         f"honest users: {row.honest_events:,} events, {counted(row.honest_findings, 'finding')}, "
-        f"{counted(len(row.honest_blocked), 'account')} blocked; the attacker lost "
+        f"{counted(len(row.honest_blocked), 'account')} blocked, {row.honest_refused:,} of {row.honest_requests:,} "
+        f"requests refused under the response; the attacker lost "
         f"{counted(len(row.blocked), 'account')}; success fell from {short(row.attacked.value)} to "
         f"{short(row.after.value)}: {'mitigated' if row.mitigated else 'not mitigated'}\n"
     )

@@ -77,6 +77,8 @@ class CaseRow:
     responded: int  # actions of playbooks
     blocked: tuple[str, ...]
     honest_blocked: tuple[str, ...]
+    honest_requests: int  # of honest users while detection and response ran …
+    honest_refused: int  # … and those of them that were refused
     after: Rate  # the same attack while detection and response run
     adaptive: Rate | None  # an attacker who knows of the response; None where none was run
     adaptive_variant: str

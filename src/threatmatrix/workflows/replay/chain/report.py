@@ -65,6 +65,8 @@ def row_of(measured: Measured, *, incident: str, seconds: float) -> CaseRow:
         responded=measured.live.done,
         blocked=measured.live.blocked,
         honest_blocked=measured.live.honest_blocked,
+        honest_requests=measured.live.honest_requests,
+        honest_refused=measured.live.honest_refused,
         after=rate(_judged(measured.live.walk).outcomes),
         adaptive=None if adaptive is None else rate(_judged(adaptive.walk).outcomes),
         adaptive_variant="" if adaptive is None else lab.spec.adaptive,

@@ -70,7 +70,7 @@ def defended(
     with Scene(lab, name, accounts, seed=seed) as scene:
         with _loop(lab, library, calibrations, scene, in_force):
             scene.pass_time(lab.number("warm_up_seconds"))
-            before = scene.honest_refused
+            sent, refused = scene.honest_sent, scene.honest_refused
             found = walk(lab, library, scene, accounts, variant=variant, defended=True, report=report)
         with live_store(lab, name) as store:
             incidents = tuple(store.incidents.list())
@@ -83,8 +83,8 @@ def defended(
             actions=actions,
             blocked=tuple(each for each in accounts if each in blocked),
             honest_blocked=tuple(sorted(each for each in blocked if each.startswith("honest-"))),
-            honest_requests=scene.honest_sent,
-            honest_refused=scene.honest_refused - before,
+            honest_requests=scene.honest_sent - sent,
+            honest_refused=scene.honest_refused - refused,
             in_force=kept,
         )
 

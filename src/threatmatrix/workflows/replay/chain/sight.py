@@ -44,7 +44,6 @@ class Sight:
     detected: tuple[Detected, ...]
     ambiguous: tuple[Detected, ...]
     honest: int
-    attacker_events: int
     honest_events: int
 
 
@@ -93,6 +92,5 @@ def look(lab: ChainLab, events: Sequence[Event], findings: Iterable[Finding]) ->
         detected=tuple(seen for seen, ambiguous in first.values() if not ambiguous),
         ambiguous=tuple(seen for seen, ambiguous in first.values() if ambiguous),
         honest=len(on_honest),
-        attacker_events=len(place),
         honest_events=len(events) - len(place) - len(reference),
     )

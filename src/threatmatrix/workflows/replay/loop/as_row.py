@@ -38,6 +38,8 @@ def as_row(report: ReplayReport) -> CaseRow:
         responded=report.actions.get("done", 0),
         blocked=report.blocked_principals,
         honest_blocked=(),
+        honest_requests=report.honest.requests_defended,
+        honest_refused=report.honest.refused,
         after=row.fresh,
         adaptive=row.adaptive[strongest],
         adaptive_variant=strongest,
